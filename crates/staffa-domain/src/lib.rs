@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+//! The vocabulary and the rules of Staffa, and the ports its engines implement.
+//!
+//! Nothing here does IO, knows a wire format or names an engine. Arrow arrays and
+//! schemas are the nouns in which data moves.
+
+pub mod error;
+pub mod value;
+
+pub mod schema;
+
+pub mod batch;
+pub mod record;
+
+pub mod operation;
+pub mod query;
+
+pub mod ports;
+
+pub use batch::{DecodedBatch, StampedBatch, ValidBatch, validate};
+pub use error::{RecordError, RecordErrorCode, StorageError};
+pub use operation::{Operation, Outcome, WriteMode, WriteReceipt};
+pub use query::{Count, Field, Filter, Position, RecordQuery, Sort};
+pub use record::{RecordId, Timestamp};
+pub use schema::{Property, PropertyName, PropertyType, Schema, SchemaName, SchemaSnapshot};
+pub use value::Value;

@@ -1,0 +1,204 @@
+//! What Staffa asks of the outside world: storage, time, identity.
+//!
+//! A storage engine implements [`SchemaCatalog`], [`RecordWriter`], [`RecordReader`] and
+//! [`EngineMonitor`] and hands them over as one [`Storage`]. The conformance suite of the
+//! testkit states each promise as a test.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use futures_core::Stream;
+
+use crate::batch::StampedBatch;
+use crate::error::StorageError;
+use crate::operation::{Operation, Outcome, WriteMode, WriteReceipt};
+use crate::query::{Aggregate, Count, Filter, RecordQuery};
+use crate::record::{RecordId, Timestamp};
+use crate::schema::SchemaSnapshot;
+
+/// Record batches as they come. After an error nothing follows; without one, the end of the
+/// stream means that it is complete. Dropping it frees the engine's query.
+pub type RecordStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, StorageError>> + Send>>;
+
+/// Everything an engine offers, each role by itself.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    /// The schemas.
+    pub catalog: Arc<dyn SchemaCatalog>,
+    /// The write side.
+    pub writer: Arc<dyn RecordWriter>,
+    /// The read side.
+    pub reader: Arc<dyn RecordReader>,
+    /// How the engine fares.
+    pub monitor: Arc<dyn EngineMonitor>,
+}
+
+/// A schema as an engine keeps it: the document is text that the engine does not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSchema {
+    /// The schema's name.
+    pub name: String,
+    /// Its version, from one.
+    pub version: u32,
+    /// The document, with the numbers of the properties.
+    pub document: String,
+    /// When this version was made.
+    pub created_at: Timestamp,
+}
+
+/// One change of the catalog, carried out whole or not at all.
+#[derive(Debug, Clone)]
+pub enum SchemaChange {
+    /// A new schema: its storage and its indexes are made.
+    Create {
+        /// The first version.
+        to: Arc<SchemaSnapshot>,
+        /// Its document.
+        document: String,
+    },
+    /// Only words for people change; records and layout stay.
+    Describe {
+        /// The version that must be the stored one.
+        from: Arc<SchemaSnapshot>,
+        /// The next version.
+        to: Arc<SchemaSnapshot>,
+        /// Its document.
+        document: String,
+    },
+    /// The schema and its records go.
+    Drop {
+        /// The version that must be the stored one.
+        from: Arc<SchemaSnapshot>,
+    },
+}
+
+/// The schemas and their versions, kept in the engine itself.
+#[async_trait]
+pub trait SchemaCatalog: Debug + Send + Sync + 'static {
+    /// The newest version of every schema, in order of names.
+    async fn load(&self) -> Result<Vec<StoredSchema>, StorageError>;
+
+    /// Carries out a change: document, storage and indexes together or not at all. Answers
+    /// [`StorageError::SchemaMoved`] when the stored version is not the one it starts from,
+    /// or when a schema to be created exists.
+    async fn apply(&self, change: SchemaChange) -> Result<(), StorageError>;
+
+    /// Makes sure that storage and indexes of a stored version are all there, as after a
+    /// restore; does nothing where they are.
+    async fn ensure(&self, schema: &Arc<SchemaSnapshot>) -> Result<(), StorageError>;
+
+    /// Returns when some other process may have changed the catalog; never, for an engine
+    /// that only this process can write.
+    async fn changed(&self);
+}
+
+/// The write side of an engine.
+#[async_trait]
+pub trait RecordWriter: Debug + Send + Sync + 'static {
+    /// Opens one atomic write of any size against one schema version. Waits for its turn
+    /// where the engine has one writer.
+    async fn begin(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        mode: WriteMode,
+    ) -> Result<Box<dyn WriteSession>, StorageError>;
+
+    /// Carries out a short list of operations, all or nothing, and answers once it is
+    /// durable. Later operations see earlier ones. Concurrent calls may share a commit; one
+    /// that fails never fails another. Calls of one task are carried out in their order.
+    /// Once called, the work completes even if the future is dropped.
+    async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError>;
+}
+
+/// One atomic write of many batches. At `commit` every record becomes visible and is
+/// durable; before it, none. Dropping it at any point leaves nothing behind and neither
+/// blocks nor waits. After an error only dropping is allowed.
+#[async_trait]
+pub trait WriteSession: Debug + Send {
+    /// Takes a batch. It may answer before the engine has seen it; an error found later
+    /// comes at the next call, at the latest from `commit`.
+    async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError>;
+
+    /// Ends the write and answers once it is durable.
+    async fn commit(self: Box<Self>) -> Result<WriteReceipt, StorageError>;
+}
+
+/// The read side of an engine. Each call sees all that was acknowledged before it. Dropping
+/// a future or a stream frees its query.
+#[async_trait]
+pub trait RecordReader: Debug + Send + Sync + 'static {
+    /// The records with these ids, whole, in any order; missing ones are left out.
+    async fn get(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        ids: &[RecordId],
+    ) -> Result<RecordBatch, StorageError>;
+
+    /// The records a query asks for, in its order, from one snapshot: the system fields,
+    /// then the selected properties.
+    async fn scan(&self, query: RecordQuery) -> Result<RecordStream, StorageError>;
+
+    /// How many records match. `exact` false allows an estimate where that is cheaper.
+    async fn count(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        filter: Option<&Filter>,
+        exact: bool,
+    ) -> Result<Count, StorageError>;
+
+    /// Figures over groups.
+    async fn aggregate(&self, question: Aggregate) -> Result<RecordBatch, StorageError>;
+}
+
+/// Whether an engine serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineState {
+    /// It reads and writes.
+    Ready,
+    /// It is being opened again after a fault.
+    Reopening,
+    /// It has no room: reads go on, writes are refused.
+    Full,
+    /// It is closing or closed.
+    Closed,
+}
+
+/// One figure of an engine for the metrics, such as a queue's length or a file's size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gauge {
+    /// What is measured, snake case, unit last: `wal_bytes`.
+    pub name: &'static str,
+    /// The value now.
+    pub value: f64,
+}
+
+/// How an engine fares.
+#[async_trait]
+pub trait EngineMonitor: Debug + Send + Sync + 'static {
+    /// Its state; cheap, never blocks.
+    fn state(&self) -> EngineState;
+
+    /// Its figures now; cheap, never blocks.
+    fn gauges(&self) -> Vec<Gauge>;
+
+    /// Proves that it answers, by asking it something.
+    async fn probe(&self) -> Result<(), StorageError>;
+
+    /// Takes no new work, finishes what is under way, and closes in good order. Idempotent.
+    async fn close(&self);
+}
+
+/// Time, so that tests can set it.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// Now, in UTC.
+    fn now(&self) -> Timestamp;
+}
+
+/// New identities, so that tests can foresee them.
+pub trait IdSource: Debug + Send + Sync + 'static {
+    /// `count` new ids, each larger than all before.
+    fn next_ids(&self, count: usize) -> Vec<RecordId>;
+}

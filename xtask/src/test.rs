@@ -1,0 +1,75 @@
+//! `cargo xtask test`: every test of the workspace, with PostgreSQL where it can be had.
+
+use std::process::{Command, ExitCode};
+
+use crate::postgres_cluster::PostgresCluster;
+use crate::{output, workspace};
+
+/// The variable through which tests learn of a PostgreSQL server; without it they skip.
+const POSTGRES_URL: &str = "STAFFA_TEST_POSTGRES_URL";
+const NO_POSTGRES: &str = "--no-postgres";
+
+/// Runs `cargo test` and answers its exit code; arguments other than `--no-postgres` go to cargo.
+///
+/// The cluster lives exactly as long as this call, whatever way it ends.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let mut command = cargo_test(arguments);
+    let cluster = if arguments.iter().any(|argument| argument == NO_POSTGRES) {
+        output::note("PostgreSQL tests are skipped, as asked");
+        command.env_remove(POSTGRES_URL);
+        None
+    } else if std::env::var_os(POSTGRES_URL).is_some() {
+        output::note(&format!(
+            "PostgreSQL tests use the server named by {POSTGRES_URL}"
+        ));
+        None
+    } else {
+        PostgresCluster::start()?
+    };
+    if let Some(cluster) = &cluster {
+        command.env(POSTGRES_URL, cluster.url());
+    }
+    let status = workspace::status(&mut command);
+    drop(cluster);
+    Ok(workspace::exit_code(status?))
+}
+
+fn cargo_test(arguments: &[String]) -> Command {
+    let mut command = workspace::cargo();
+    command.args(["test", "--release"]);
+    if !arguments.iter().any(|argument| selects_package(argument)) {
+        command.arg("--workspace");
+    }
+    command.args(arguments.iter().filter(|argument| *argument != NO_POSTGRES));
+    command
+}
+
+fn selects_package(argument: &str) -> bool {
+    argument.starts_with("-p") || argument.starts_with("--package")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cargo_test;
+
+    #[track_caller]
+    fn check(arguments: &[&str], expected: &[&str]) {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let command = cargo_test(&arguments);
+        assert_eq!(command.get_args().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn the_whole_workspace_unless_a_package_is_named() {
+        check(&[], &["test", "--release", "--workspace"]);
+        check(
+            &["--no-postgres", "--locked"],
+            &["test", "--release", "--workspace", "--locked"],
+        );
+        check(&["-p", "xtask"], &["test", "--release", "-p", "xtask"]);
+        check(
+            &["--package=xtask"],
+            &["test", "--release", "--package=xtask"],
+        );
+    }
+}
