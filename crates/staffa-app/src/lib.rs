@@ -1,1 +1,29 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+//! [`Commands`] holds what can write, [`Queries`] only what can read: a caller that is given
+//! `Queries` alone cannot change anything.
+
+mod catalog;
+mod context;
+mod error;
+mod limits;
+mod system;
+
+mod commands;
+mod cursor;
+mod queries;
+
+pub use catalog::{Catalog, StartError};
+pub use commands::{
+    CommandPorts, CreatedRecords,
+    BodyError, ByteStream, Commands, CreateRecords, IngestRecords, IngestReport, OnError,
+    Precondition, Return,
+};
+pub use context::{Context, Stage};
+pub use cursor::CursorKey;
+pub use error::Error;
+pub use limits::Limits;
+pub use queries::{
+    CountMode, ListRecords, RecordPage, RecordView, Queries, SchemaView, StartAt, StreamRecords,
+    StreamView,
+};
+pub use system::{SystemClock, UuidV7Source};

@@ -1,1 +1,8 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+//! Wire formats: bytes and text to Arrow and the domain, and back. No IO, no engine.
+
+pub mod decode;
+pub mod document;
+pub mod encode;
+pub mod question;
+pub mod text;

@@ -13,7 +13,7 @@ use arrow_array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use arrow_array::{TimestampMicrosecondArray, UInt64Array};
 use arrow_buffer::Buffer;
 
-pub use check::check_value;
+pub use check::{check_value, value_at};
 pub use validate::validate;
 
 use crate::error::RecordError;

@@ -189,7 +189,7 @@ impl fmt::Display for Unavailable {
 /// Which record of a request broke uniqueness, and over which properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UniqueViolation {
-    /// The index of the operation, or of the record within a write session, where known.
+    /// The index of the record in its request (`StampedBatch::origin`), where known.
     pub index: Option<u64>,
     /// The properties whose values are taken; `["id"]` for the id itself.
     pub properties: Vec<String>,

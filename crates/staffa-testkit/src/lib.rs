@@ -1,1 +1,19 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+//! What the tests of several crates share: a reference engine, the promises of the storage
+//! ports as a suite of tests, and builders. A dev-dependency only.
+
+pub mod builders;
+pub mod fakes;
+pub mod schemas;
+
+pub mod arrays;
+pub mod layout;
+pub mod record;
+
+pub mod eval;
+pub mod memory;
+
+pub use fakes::{FixedClock, SequenceIds, nth_id};
+pub use layout::aggregate_layout;
+pub use memory::MemoryEngine;
+pub use record::Record;

@@ -10,7 +10,36 @@ const CODES_TABLE: &str = "const CODES";
 const PAGES: &str = "docs/errors/";
 const INDEX: &str = "README";
 
+/// The codes of single record errors share one page, which has to name each of them.
+const RECORD_CODES_FILE: &str = "crates/staffa-domain/src/error.rs";
+const RECORD_CODES_TABLE: &str = "impl RecordErrorCode";
+const RECORD_CODES_PAGE: &str = "docs/errors/validation_failed.md";
+
 pub(crate) fn check(tree: &Tree, report: &mut Report) {
+    check_pages(tree, report);
+    check_record_codes(tree, report);
+}
+
+fn check_record_codes(tree: &Tree, report: &mut Report) {
+    let Some(file) = tree.get(RECORD_CODES_FILE) else {
+        return;
+    };
+    let page = tree
+        .get(RECORD_CODES_PAGE)
+        .map_or("", |page| page.text.as_str());
+    let table = file
+        .text
+        .split_once(RECORD_CODES_TABLE)
+        .and_then(|(_, rest)| rest.split_once("\n}"))
+        .map_or("", |(table, _)| table);
+    for code in literals(table).filter(|code| !page.contains(&format!("`{code}`"))) {
+        report.fail(format!(
+            "{RECORD_CODES_PAGE}: does not name `{code}` of {RECORD_CODES_FILE}"
+        ));
+    }
+}
+
+fn check_pages(tree: &Tree, report: &mut Report) {
     let Some(file) = tree.get(CODES_FILE) else {
         return;
     };
@@ -38,7 +67,6 @@ pub(crate) fn check(tree: &Tree, report: &mut Report) {
     }
 }
 
-/// The codes among the string literals of the table; titles and the like hold other characters.
 fn codes(text: &str) -> Vec<&str> {
     let table = text
         .split_once(CODES_TABLE)
@@ -47,12 +75,15 @@ fn codes(text: &str) -> Vec<&str> {
     let Some((table, _)) = table else {
         return Vec::new();
     };
-    table
-        .split('"')
+    literals(table).collect()
+}
+
+/// The codes among the string literals; titles and the like hold other characters.
+fn literals(text: &str) -> impl Iterator<Item = &str> {
+    text.split('"')
         .skip(1)
         .step_by(2)
         .filter(|literal| is_code(literal))
-        .collect()
 }
 
 fn is_code(literal: &str) -> bool {
@@ -64,7 +95,7 @@ fn is_code(literal: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CODES_FILE, Report, Tree, check};
+    use super::{CODES_FILE, RECORD_CODES_FILE, RECORD_CODES_PAGE, Report, Tree, check};
 
     const TABLE: &str = r#"//! Problems.
 pub(crate) const CODES: [(&str, u16, &str); 2] = [
@@ -75,7 +106,7 @@ const OTHER: &[&str] = &["not_a_code"];
 "#;
 
     #[track_caller]
-    fn check_pages(table: &str, pages: &[&str], expected: &[&str]) {
+    fn check_codes(table: &str, pages: &[&str], expected: &[&str]) {
         let mut files = vec![(CODES_FILE, table)];
         files.extend(pages.iter().map(|page| (*page, "")));
         let mut report = Report::default();
@@ -86,19 +117,19 @@ const OTHER: &[&str] = &["not_a_code"];
     #[test]
     fn codes_and_pages_match() {
         let both = ["docs/errors/conflict.md", "docs/errors/storage_full.md"];
-        check_pages(TABLE, &both, &[]);
-        check_pages(
+        check_codes(TABLE, &both, &[]);
+        check_codes(
             TABLE,
             &[&both[..], &["docs/errors/README.md"]].concat(),
             &[],
         );
-        check_pages(
+        check_codes(
             TABLE,
             &both[..1],
             &["docs/errors/storage_full.md: is missing, the code is in \
                crates/staffa-http/src/problem.rs"],
         );
-        check_pages(
+        check_codes(
             TABLE,
             &[&both[..], &["docs/errors/old.md"]].concat(),
             &[
@@ -112,6 +143,20 @@ const OTHER: &[&str] = &["not_a_code"];
     fn a_table_is_required() {
         let expected =
             "crates/staffa-http/src/problem.rs: has no table `const CODES` of error codes";
-        check_pages("//! Problems.\n", &[], &[expected]);
+        check_codes("//! Problems.\n", &[], &[expected]);
+    }
+
+    #[test]
+    fn one_page_names_all_record_codes() {
+        let table = "impl RecordErrorCode {\n  \"too_long\"\n  \"required\"\n}\n\"other\"\n";
+        let mut report = Report::default();
+        let files = [
+            (RECORD_CODES_FILE, table),
+            (RECORD_CODES_PAGE, "| `required` |"),
+        ];
+        check(&Tree::of(&files), &mut report);
+        let expected = "docs/errors/validation_failed.md: does not name `too_long` of \
+                        crates/staffa-domain/src/error.rs";
+        assert_eq!(report.failures(), [expected]);
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn check_array(
             each(array, found, |row| check_len(rules, lists.value(row).len()));
         }
         PropertyType::Object => {}
-        _ => each(array, found, |row| match value_at(property, array, row) {
+        _ => each(array, found, |row| match value_at(&property.property_type, array, row) {
             Some(value) => check_ordered(property, &value),
             None => Ok(()),
         }),
@@ -66,12 +66,13 @@ fn each(
     }
 }
 
-/// Reads a scalar out of a property's array; no allocation but for texts.
-pub(crate) fn value_at(property: &Property, array: &ArrayRef, row: usize) -> Option<Value> {
+/// Reads a scalar out of an array laid out for `property_type`; `None` for null and for
+/// arrays, which no rule on single values concerns.
+pub fn value_at(property_type: &PropertyType, array: &ArrayRef, row: usize) -> Option<Value> {
     if array.is_null(row) {
         return None;
     }
-    Some(match &property.property_type {
+    Some(match property_type {
         PropertyType::String => Value::String(array.as_string::<i32>().value(row).to_owned()),
         PropertyType::Integer => Value::Integer(array.as_primitive::<Int64Type>().value(row)),
         PropertyType::Number => Value::Number(array.as_primitive::<Float64Type>().value(row)),

@@ -34,7 +34,7 @@ pub fn validate(decoded: DecodedBatch) -> (ValidBatch, Vec<RecordError>) {
             check_required(property, array, &places, &mut errors);
         }
         check_array(property, array, &mut |row, (code, message)| {
-            let value = value_at(property, array, row).map(|value| excerpt(&value));
+            let value = value_at(&property.property_type, array, row).map(|value| excerpt(&value));
             errors.push(places.error(row, property, code, message).with_value(value));
         });
     }

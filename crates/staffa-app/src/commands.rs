@@ -1,0 +1,65 @@
+//! The write side: every use case that changes something, one file each.
+
+mod body;
+mod create_record;
+mod create_records;
+mod delete_record;
+mod ingest_records;
+mod patch_record;
+mod read_modify_write;
+mod replace_record;
+mod sink;
+
+use std::sync::Arc;
+
+use staffa_domain::ports::{Clock, IdSource, RecordReader, RecordWriter};
+
+pub use body::{BodyError, ByteStream};
+pub use create_records::{CreateRecords, CreatedRecords, Return};
+pub use ingest_records::{IngestRecords, IngestReport, OnError};
+pub use read_modify_write::Precondition;
+
+use crate::catalog::Catalog;
+use crate::limits::Limits;
+
+/// Everything that can change records. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    catalog: Arc<Catalog>,
+    writer: Arc<dyn RecordWriter>,
+    reader: Arc<dyn RecordReader>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    limits: Arc<Limits>,
+}
+
+/// What [`Commands::new`] puts together.
+#[derive(Debug)]
+pub struct CommandPorts {
+    /// The write side of the engine.
+    pub writer: Arc<dyn RecordWriter>,
+    /// The read side, for changes that depend on what is there.
+    pub reader: Arc<dyn RecordReader>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Identity.
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl Commands {
+    /// Puts the write side together.
+    pub fn new(catalog: Arc<Catalog>, ports: CommandPorts, limits: Arc<Limits>) -> Self {
+        let CommandPorts { writer, reader, clock, ids } = ports;
+        Self { catalog, writer, reader, clock, ids, limits }
+    }
+
+    /// The schemas.
+    pub const fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}

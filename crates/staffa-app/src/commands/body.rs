@@ -1,0 +1,54 @@
+//! A request's body as it comes in, chunk by chunk.
+
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use futures_util::StreamExt;
+
+use crate::error::Error;
+
+/// Why no more of a body comes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It is longer than it may be.
+    #[error("the body is longer than {max_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// The client sent nothing for too long.
+    #[error("the body stopped coming")]
+    TimedOut,
+    /// The client broke off.
+    #[error("the body was cut off")]
+    Disconnected,
+}
+
+/// The chunks of a body.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+
+/// How much of a chunk is decoded before other tasks get their turn: some 150 µs of work.
+const SLICE_BYTES: usize = 64 << 10;
+
+/// Collects a body of at most `max_bytes`.
+pub(super) async fn collect(mut body: ByteStream, max_bytes: usize) -> Result<Bytes, Error> {
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk?;
+        if whole.len() + chunk.len() > max_bytes {
+            return Err(BodyError::TooLarge { max_bytes: max_bytes as u64 }.into());
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.freeze())
+}
+
+/// Cuts a chunk into pieces that are short enough to be worked on in one go.
+pub(super) fn slices(chunk: &Bytes) -> impl Iterator<Item = Bytes> + use<> {
+    let chunk = chunk.clone();
+    (0..chunk.len()).step_by(SLICE_BYTES).map(move |start| {
+        let end = (start + SLICE_BYTES).min(chunk.len());
+        chunk.slice(start..end)
+    })
+}

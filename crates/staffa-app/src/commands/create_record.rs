@@ -1,0 +1,65 @@
+//! Creates one record.
+
+use bytes::Bytes;
+use staffa_codec::decode::{self, DecodeError, EnvelopeDecoder};
+use staffa_domain::{DecodedBatch, Operation, validate};
+
+use crate::commands::Commands;
+use crate::commands::sink::decode_options;
+use crate::context::{Context, Stage};
+use crate::error::Error;
+use crate::queries::RecordView;
+
+impl Commands {
+    /// Creates a record of `schema` from a JSON object. Answers once it is durable.
+    pub async fn create_record(
+        &self,
+        ctx: &Context,
+        schema: &str,
+        body: &Bytes,
+    ) -> Result<RecordView, Error> {
+        let schema = self.catalog.get(schema)?;
+        let decoded = ctx.time(Stage::Decode, || decode::decode_object(&schema, body))?;
+        self.store_record(ctx, decoded).await
+    }
+
+    /// Creates a record from `{"schema_name": …, "data": {…}}`. Answers once it is durable.
+    pub async fn create_record_enveloped(
+        &self,
+        ctx: &Context,
+        body: &Bytes,
+    ) -> Result<RecordView, Error> {
+        let decoded = ctx.time(Stage::Decode, || self.open_envelope(body))?;
+        self.store_record(ctx, decoded).await
+    }
+
+    fn open_envelope(&self, body: &Bytes) -> Result<DecodedBatch, Error> {
+        let mut envelope = EnvelopeDecoder::new_single(self.limits.body_bytes_max);
+        envelope.push(body)?;
+        let Some(name) = envelope.schema_name() else {
+            return Err(envelope.missing_schema_name().into());
+        };
+        let schema = self.catalog.get(name)?;
+        envelope.resolve(schema, decode_options(&self.limits))?;
+        envelope.finish()?;
+        envelope.take().ok_or_else(|| DecodeError::no_record().into())
+    }
+
+    async fn store_record(
+        &self,
+        ctx: &Context,
+        decoded: DecodedBatch,
+    ) -> Result<RecordView, Error> {
+        let (valid, errors) = ctx.time(Stage::Validate, || validate(decoded));
+        if !errors.is_empty() {
+            return Err(Error::Invalid { errors });
+        }
+        let ids = self.ids.next_ids(1);
+        let stamped = valid.stamp(&ids, self.clock.now());
+        let view = RecordView::new(stamped.schema(), stamped.records().clone());
+        let work = self.writer.execute(vec![Operation::Create(stamped)]);
+        ctx.time_async(Stage::Engine, work).await?;
+        ctx.count_records(1);
+        Ok(view)
+    }
+}

@@ -1,0 +1,133 @@
+//! Creates the records of one `{"schema_name": …, "data": […]}` envelope, all or none.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use futures_util::StreamExt;
+use staffa_codec::decode::EnvelopeDecoder;
+use staffa_domain::{SchemaSnapshot, WriteMode};
+
+use crate::commands::body::slices;
+use crate::commands::sink::{Sink, SinkOptions, decode_options};
+use crate::commands::{BodyError, ByteStream, Commands, OnError};
+use crate::context::{Context, Stage};
+use crate::error::Error;
+
+/// How much of what was stored the answer repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Return {
+    /// Counts alone.
+    #[default]
+    None,
+    /// The ids.
+    Ids,
+    /// The records.
+    Records,
+}
+
+/// What to create.
+pub struct CreateRecords {
+    /// The envelope.
+    pub body: ByteStream,
+    /// What the answer repeats.
+    pub returning: Return,
+    /// How many errors are reported at most.
+    pub errors_max: usize,
+}
+
+impl std::fmt::Debug for CreateRecords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreateRecords").field("returning", &self.returning).finish_non_exhaustive()
+    }
+}
+
+/// What was created.
+#[derive(Debug)]
+pub struct CreatedRecords {
+    /// The schema they belong to.
+    pub schema: Arc<SchemaSnapshot>,
+    /// How many.
+    pub created: u64,
+    /// The records themselves, unless the answer needs none.
+    pub records: Vec<RecordBatch>,
+}
+
+impl Commands {
+    /// Creates every record of the envelope, or none when any breaks a rule. Answers once
+    /// they are durable. Decodes while the body comes in.
+    pub async fn create_records(
+        &self,
+        ctx: &Context,
+        request: CreateRecords,
+    ) -> Result<CreatedRecords, Error> {
+        let mut body = request.body;
+        let mut envelope = EnvelopeDecoder::new_list(self.limits.body_bytes_max);
+        let options = SinkOptions {
+            mode: WriteMode::Insert,
+            on_error: OnError::Abort,
+            errors_max: request.errors_max,
+            returning: request.returning,
+        };
+        let mut sink: Option<Sink<'_>> = None;
+        let mut bytes = 0usize;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk?;
+            bytes += chunk.len();
+            if bytes > self.limits.body_bytes_max {
+                let max_bytes = self.limits.body_bytes_max as u64;
+                return Err(BodyError::TooLarge { max_bytes }.into());
+            }
+            for slice in slices(&chunk) {
+                ctx.time(Stage::Decode, || envelope.push(&slice))?;
+                if sink.is_none() && envelope.schema_name().is_some() {
+                    sink = Some(self.open_sink(ctx, &mut envelope, &options)?);
+                }
+                if let Some(sink) = sink.as_mut() {
+                    self.drain(&mut envelope, sink).await?;
+                }
+                tokio::task::coop::consume_budget().await;
+            }
+        }
+        let Some(mut sink) = sink else {
+            return Err(envelope.missing_schema_name().into());
+        };
+        ctx.time(Stage::Decode, || envelope.finish())?;
+        self.drain(&mut envelope, &mut sink).await?;
+        let schema = Arc::clone(sink.schema());
+        let report = sink.finish().await?;
+        if report.failed > 0 {
+            return Err(Error::Invalid { errors: report.errors });
+        }
+        let created = report.receipt.map_or(0, |receipt| receipt.inserted);
+        Ok(CreatedRecords { schema, created, records: report.stored })
+    }
+
+    fn open_sink<'a>(
+        &'a self,
+        ctx: &'a Context,
+        envelope: &mut EnvelopeDecoder,
+        options: &SinkOptions,
+    ) -> Result<Sink<'a>, Error> {
+        let name = envelope.schema_name().unwrap_or_default();
+        let schema = self.catalog.get(name)?;
+        envelope.resolve(Arc::clone(&schema), decode_options(&self.limits))?;
+        Ok(Sink::new(self, ctx, schema, options.clone()))
+    }
+
+    async fn drain(
+        &self,
+        envelope: &mut EnvelopeDecoder,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        while let Some(batch) = envelope.take() {
+            let after = batch.origin.first + batch.len as u64;
+            if after > self.limits.bulk_records_max as u64 {
+                let most = self.limits.bulk_records_max;
+                let message = format!("data has more than {most} records; stream them instead");
+                return Err(Error::TooLarge(message));
+            }
+            sink.put(batch).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! Removes one record.
+
+use staffa_domain::{Operation, RecordId, StorageError};
+
+use crate::commands::read_modify_write::refuse_append_only;
+use crate::commands::{Commands, Precondition};
+use crate::context::{Context, Stage};
+use crate::error::Error;
+
+impl Commands {
+    /// Removes a record. Answers once that is durable.
+    pub async fn delete_record(
+        &self,
+        ctx: &Context,
+        (schema, id): (&str, RecordId),
+        precondition: &Precondition,
+    ) -> Result<(), Error> {
+        let schema = self.catalog.get(schema)?;
+        refuse_append_only(&schema)?;
+        let versions = match precondition {
+            Precondition::None => vec![None],
+            Precondition::Versions(versions) => versions.iter().copied().map(Some).collect(),
+            Precondition::Absent => {
+                return Err(Error::Storage(StorageError::Unsupported(
+                    "a record that must not exist can't be removed".to_owned(),
+                )));
+            }
+        };
+        let mut last = Error::RecordNotFound;
+        for expected in versions {
+            let delete = Operation::Delete { schema: schema.clone(), id, expected };
+            match ctx.time_async(Stage::Engine, self.writer.execute(vec![delete])).await {
+                Ok(_) => {
+                    ctx.count_records(1);
+                    return Ok(());
+                }
+                Err(StorageError::VersionMismatch { current, .. }) => {
+                    last = Error::VersionMismatch { current };
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(last)
+    }
+}

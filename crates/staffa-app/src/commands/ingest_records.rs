@@ -1,0 +1,164 @@
+//! Writes a body of any length and format, decoding while it comes in, in one atomic write.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use staffa_codec::decode::{
+    BatchDecoder, Compression, CsvOptions, Decompressor, InputFormat, decoder,
+};
+use staffa_domain::{RecordError, SchemaSnapshot, WriteMode, WriteReceipt};
+
+use crate::commands::body::slices;
+use crate::commands::sink::{Sink, SinkOptions, decode_options};
+use crate::commands::{ByteStream, Commands, Return};
+use crate::context::{Context, Stage};
+use crate::error::Error;
+
+/// What one failed record does to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// Nothing is stored unless all is.
+    #[default]
+    Abort,
+    /// The good ones are stored.
+    Continue,
+}
+
+/// What to write, and how.
+pub struct IngestRecords {
+    /// The schema's name.
+    pub schema: String,
+    /// The body's format.
+    pub format: InputFormat,
+    /// How the body is packed.
+    pub compression: Compression,
+    /// How its CSV is written.
+    pub csv: CsvOptions,
+    /// What a failed record does to the others.
+    pub on_error: OnError,
+    /// How many errors are reported at most.
+    pub errors_max: usize,
+    /// The body.
+    pub body: ByteStream,
+}
+
+impl std::fmt::Debug for IngestRecords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IngestRecords")
+            .field("schema", &self.schema)
+            .field("format", &self.format)
+            .field("compression", &self.compression)
+            .field("on_error", &self.on_error)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of the records.
+#[derive(Debug, Default)]
+pub struct IngestReport {
+    /// Records in the body.
+    pub received: u64,
+    /// Records that broke a rule.
+    pub failed: u64,
+    /// What is wrong with them, up to the limit, in their order.
+    pub errors: Vec<RecordError>,
+    /// Whether there were more errors than reported.
+    pub errors_truncated: bool,
+    /// What was stored.
+    pub receipt: WriteReceipt,
+}
+
+impl Commands {
+    /// Writes every record of the body. With [`OnError::Abort`] a report with failures means
+    /// that nothing was stored; the whole body is read all the same, to report every error.
+    pub async fn ingest_records(
+        &self,
+        ctx: &Context,
+        request: IngestRecords,
+    ) -> Result<IngestReport, Error> {
+        let schema = self.catalog.get(&request.schema)?;
+        let mut options = decode_options(&self.limits);
+        options.csv = request.csv.clone();
+        let mut intake = Intake {
+            decoder: decoder(request.format, Arc::clone(&schema), options)?,
+            decompressor: Decompressor::new(request.compression),
+            plain: Vec::new(),
+        };
+        let mut sink = self.ingest_sink(ctx, schema, &request);
+        let mut body = request.body;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk?;
+            for slice in slices(&chunk) {
+                let mut rest: &[u8] = &slice;
+                while !rest.is_empty() {
+                    let used = ctx.time(Stage::Decode, || intake.push(rest))?;
+                    rest = &rest[used..];
+                    drain(intake.decoder.as_mut(), &mut sink).await?;
+                    tokio::task::coop::consume_budget().await;
+                }
+            }
+        }
+        ctx.time(Stage::Decode, || intake.finish())?;
+        drain(intake.decoder.as_mut(), &mut sink).await?;
+        let report = sink.finish().await?;
+        Ok(IngestReport {
+            received: report.received,
+            failed: report.failed,
+            errors: report.errors,
+            errors_truncated: report.errors_truncated,
+            receipt: report.receipt.unwrap_or_default(),
+        })
+    }
+
+    fn ingest_sink<'a>(
+        &'a self,
+        ctx: &'a Context,
+        schema: Arc<SchemaSnapshot>,
+        request: &IngestRecords,
+    ) -> Sink<'a> {
+        let options = SinkOptions {
+            mode: WriteMode::Insert,
+            on_error: request.on_error,
+            errors_max: request.errors_max,
+            returning: Return::None,
+        };
+        Sink::new(self, ctx, schema, options)
+    }
+}
+
+async fn drain(decoder: &mut dyn BatchDecoder, sink: &mut Sink<'_>) -> Result<(), Error> {
+    while let Some(batch) = decoder.take() {
+        sink.put(batch).await?;
+    }
+    Ok(())
+}
+
+/// Unpacks and decodes.
+struct Intake {
+    decoder: Box<dyn BatchDecoder>,
+    decompressor: Decompressor,
+    plain: Vec<u8>,
+}
+
+impl Intake {
+    /// Takes as much of `packed` as one bounded piece of plain bytes holds, and says how much:
+    /// a body that unpacks to a thousand times its size is worked off piece by piece.
+    fn push(&mut self, packed: &[u8]) -> Result<usize, Error> {
+        if self.decompressor.is_plain() {
+            self.decoder.push(packed)?;
+            return Ok(packed.len());
+        }
+        self.plain.clear();
+        let used = self.decompressor.push(packed, &mut self.plain)?;
+        self.decoder.push(&self.plain)?;
+        Ok(used)
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.plain.clear();
+        self.decompressor.finish(&mut self.plain)?;
+        self.decoder.push(&self.plain)?;
+        self.decoder.finish()?;
+        Ok(())
+    }
+}

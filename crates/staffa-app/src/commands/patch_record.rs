@@ -1,0 +1,26 @@
+//! Changes some of one record's data.
+
+use bytes::Bytes;
+use staffa_codec::decode;
+use staffa_domain::RecordId;
+
+use crate::commands::{Commands, Precondition};
+use crate::context::Context;
+use crate::error::Error;
+use crate::queries::RecordView;
+
+impl Commands {
+    /// Merges a JSON object into the record's data (RFC 7396): an absent property stays, a
+    /// null one becomes null. Answers once it is durable.
+    pub async fn patch_record(
+        &self,
+        ctx: &Context,
+        (schema, id): (&str, RecordId),
+        body: &Bytes,
+        precondition: &Precondition,
+    ) -> Result<RecordView, Error> {
+        let schema = self.catalog.get(schema)?;
+        let build = |current: &_| decode::merge_patch(&schema, current, body);
+        self.modify(ctx, (&schema, id), precondition, &build).await
+    }
+}

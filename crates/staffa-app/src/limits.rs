@@ -1,0 +1,40 @@
+//! The bounds within which use cases work, all from configuration.
+
+/// What one request may ask for at most. Beyond each is a clear error, never a slow death.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Records in one `POST /records/bulk` envelope.
+    pub bulk_records_max: usize,
+    /// Bytes of one body that is held in memory whole.
+    pub body_bytes_max: usize,
+    /// Bytes of one record in a streamed body.
+    pub record_bytes_max: usize,
+    /// Nesting of JSON in a record.
+    pub json_depth_max: usize,
+    /// Records on one page.
+    pub page_size_max: u64,
+    /// Records that `page` may skip.
+    pub page_offset_max: u64,
+    /// Depth of a filter tree.
+    pub filter_depth_max: usize,
+    /// Conditions in a filter tree.
+    pub filter_conditions_max: usize,
+    /// How often a read-modify-write is tried again when another write came in between.
+    pub retries_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bulk_records_max: 100_001,
+            body_bytes_max: 256 << 20,
+            record_bytes_max: 16 << 20,
+            json_depth_max: 64,
+            page_size_max: 10_000,
+            page_offset_max: 1_000_000,
+            filter_depth_max: 32,
+            filter_conditions_max: 50,
+            retries_max: 20,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The read side: every use case that only looks, one file each.
+
+mod count_records;
+mod get_record;
+mod list_records;
+mod list_schemas;
+mod stream_records;
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use staffa_domain::batch::{record_id, record_version};
+use staffa_domain::ports::RecordReader;
+use staffa_domain::{RecordId, SchemaSnapshot};
+
+pub use list_records::{CountMode, ListRecords, RecordPage, StartAt};
+pub use list_schemas::SchemaView;
+pub use stream_records::{StreamRecords, StreamView};
+
+use crate::catalog::Catalog;
+use crate::cursor::CursorKey;
+use crate::error::Error;
+use crate::limits::Limits;
+
+/// Everything that can read records and nothing that can write. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queries {
+    catalog: Arc<Catalog>,
+    reader: Arc<dyn RecordReader>,
+    cursor_key: Arc<CursorKey>,
+    limits: Arc<Limits>,
+}
+
+impl Queries {
+    /// Puts the read side together.
+    pub fn new(
+        catalog: Arc<Catalog>,
+        reader: Arc<dyn RecordReader>,
+        cursor_key: CursorKey,
+        limits: Arc<Limits>,
+    ) -> Self {
+        Self { catalog, reader, cursor_key: Arc::new(cursor_key), limits }
+    }
+
+    /// The current version of a schema, for reading a question by.
+    pub fn schema(&self, name: &str) -> Result<Arc<SchemaSnapshot>, Error> {
+        self.catalog.get(name)
+    }
+
+    /// The schemas.
+    pub const fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// Records and the schema version they are laid out by.
+#[derive(Debug, Clone)]
+pub struct RecordView {
+    /// The schema.
+    pub schema: Arc<SchemaSnapshot>,
+    /// The records: system fields, then every property.
+    pub records: RecordBatch,
+}
+
+impl RecordView {
+    /// Records of a schema.
+    pub fn new(schema: &Arc<SchemaSnapshot>, records: RecordBatch) -> Self {
+        Self { schema: Arc::clone(schema), records }
+    }
+
+    /// The id of the first record.
+    pub fn id(&self) -> Option<RecordId> {
+        record_id(&self.records, 0)
+    }
+
+    /// The version of the first record.
+    pub fn version(&self) -> Option<i64> {
+        record_version(&self.records, 0)
+    }
+}

@@ -1,0 +1,33 @@
+//! Schema documents: YAML or JSON to a checked schema, and the forms a schema is shown in.
+
+mod describe;
+mod difference;
+mod json;
+mod json_schema;
+mod nearest;
+mod node;
+mod read;
+mod read_property;
+mod stored;
+mod write;
+mod write_yaml;
+mod yaml;
+
+pub use describe::describe;
+pub use difference::difference;
+pub use json_schema::json_schema;
+pub use read::{DocumentForm, read_schema};
+pub use stored::{read_stored, write_stored};
+pub use write::write_schema;
+pub use write_yaml::write_yaml;
+
+pub(crate) use nearest::suggestion;
+pub(crate) use node::{Kind, Node};
+
+/// The precision of a decimal that names none.
+pub const DECIMAL_PRECISION: u8 = 18;
+/// The scale of a decimal that names none.
+pub const DECIMAL_SCALE: i8 = 6;
+
+#[cfg(test)]
+mod tests;

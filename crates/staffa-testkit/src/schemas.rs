@@ -1,0 +1,200 @@
+//! Schemas that tests share.
+
+use std::sync::Arc;
+
+use staffa_domain::schema::{Constraints, DecimalSize, UnknownProperties};
+use staffa_domain::{Property, PropertyName, PropertyType, Schema, SchemaName, SchemaSnapshot};
+
+/// Builds a schema in a few lines; every flag is off until set.
+#[derive(Debug, Clone)]
+pub struct SchemaBuilder {
+    schema: Schema,
+}
+
+impl SchemaBuilder {
+    /// An empty schema.
+    ///
+    /// # Panics
+    /// When the name is none.
+    pub fn new(name: &str) -> Self {
+        let schema = Schema {
+            name: SchemaName::new(name).expect("a valid schema name"),
+            description: None,
+            primary_key: Vec::new(),
+            append_only: false,
+            unknown_properties: UnknownProperties::Reject,
+            distributed_by: None,
+            properties: Vec::new(),
+        };
+        Self { schema }
+    }
+
+    /// Adds an optional property.
+    #[must_use]
+    pub fn optional(self, name: &str, property_type: PropertyType) -> Self {
+        self.property(name, property_type, |_| ())
+    }
+
+    /// Adds a required property.
+    #[must_use]
+    pub fn required(self, name: &str, property_type: PropertyType) -> Self {
+        self.property(name, property_type, |property| property.required = true)
+    }
+
+    /// Adds an optional property whose values are unique.
+    #[must_use]
+    pub fn unique(self, name: &str, property_type: PropertyType) -> Self {
+        self.property(name, property_type, |property| property.unique = true)
+    }
+
+    /// Adds a property and lets the caller change it.
+    ///
+    /// # Panics
+    /// When the name is none.
+    #[must_use]
+    pub fn property(
+        mut self,
+        name: &str,
+        property_type: PropertyType,
+        change: impl FnOnce(&mut Property),
+    ) -> Self {
+        let mut property = Property {
+            name: PropertyName::new(name).expect("a valid property name"),
+            property_type,
+            required: false,
+            indexed: false,
+            unique: false,
+            default: None,
+            description: None,
+            constraints: Constraints::default(),
+            renamed_from: None,
+        };
+        change(&mut property);
+        self.schema.properties.push(property);
+        self
+    }
+
+    /// Sets the primary key.
+    ///
+    /// # Panics
+    /// When a name is none.
+    #[must_use]
+    pub fn primary_key(mut self, names: &[&str]) -> Self {
+        let name = |name: &&str| PropertyName::new(name).expect("a valid property name");
+        self.schema.primary_key = names.iter().map(name).collect();
+        self
+    }
+
+    /// Makes it append-only.
+    #[must_use]
+    pub const fn append_only(mut self) -> Self {
+        self.schema.append_only = true;
+        self
+    }
+
+    /// The schema as it stands, checked or not.
+    pub fn schema(self) -> Schema {
+        self.schema
+    }
+
+    /// The first version of the schema.
+    ///
+    /// # Panics
+    /// When the schema does not hold together.
+    pub fn snapshot(self) -> Arc<SchemaSnapshot> {
+        let problems = staffa_domain::schema::check(&self.schema);
+        assert!(problems.is_empty(), "{problems:?}");
+        Arc::new(SchemaSnapshot::first(self.schema))
+    }
+}
+
+/// A decimal type.
+pub const fn decimal(precision: u8, scale: i8) -> PropertyType {
+    PropertyType::Decimal(DecimalSize { precision, scale })
+}
+
+/// An array type.
+pub fn array(items: PropertyType) -> PropertyType {
+    PropertyType::Array(Box::new(items))
+}
+
+/// Orders of a shop: `reference` is the natural key, `code` is unique, the rest optional.
+pub fn orders() -> Arc<SchemaSnapshot> {
+    SchemaBuilder::new("orders")
+        .required("reference", PropertyType::String)
+        .unique("code", PropertyType::Integer)
+        .property("customer", PropertyType::String, |p| p.indexed = true)
+        .optional("amount", decimal(12, 2))
+        .optional("quantity", PropertyType::Integer)
+        .optional("weight", PropertyType::Number)
+        .optional("paid", PropertyType::Boolean)
+        .optional("ordered_on", PropertyType::Date)
+        .optional("shipped_at", PropertyType::Datetime)
+        .optional("tags", array(PropertyType::String))
+        .optional("extra", PropertyType::Object)
+        .primary_key(&["reference"])
+        .snapshot()
+}
+
+/// One optional property of every type, arrays of every scalar included.
+pub fn all_types() -> Arc<SchemaSnapshot> {
+    let scalars = [
+        ("string", PropertyType::String),
+        ("integer", PropertyType::Integer),
+        ("number", PropertyType::Number),
+        ("decimal", decimal(38, 10)),
+        ("boolean", PropertyType::Boolean),
+        ("date", PropertyType::Date),
+        ("datetime", PropertyType::Datetime),
+        ("uuid", PropertyType::Uuid),
+    ];
+    let mut builder = SchemaBuilder::new("all_types");
+    for (word, property_type) in &scalars {
+        builder = builder.optional(&format!("a_{word}"), property_type.clone());
+    }
+    builder = builder.optional("an_object", PropertyType::Object);
+    for (word, property_type) in scalars {
+        builder = builder.optional(&format!("list_of_{word}"), array(property_type));
+    }
+    builder.snapshot()
+}
+
+/// Monthly production of wells: fourteen properties, two of them with a leading underscore.
+pub fn well_production() -> Arc<SchemaSnapshot> {
+    let mut builder = SchemaBuilder::new("well_production")
+        .property("field_code", PropertyType::Integer, |p| {
+            p.required = true;
+            p.indexed = true;
+        })
+        .optional("_field_name", PropertyType::String)
+        .required("well_code", PropertyType::Integer)
+        .optional("_well_reference", PropertyType::String)
+        .property("well_name", PropertyType::String, |p| {
+            p.constraints.max_length = Some(200);
+        })
+        .required("production_period", PropertyType::Datetime)
+        .optional("days_on_production", PropertyType::Integer);
+    for name in [
+        "oil_production_kbd",
+        "gas_production_mmcfd",
+        "liquids_production_kbd",
+        "water_production_kbd",
+    ] {
+        builder = builder.optional(name, PropertyType::Number);
+    }
+    builder
+        .optional("data_source", PropertyType::String)
+        .optional("source_data", PropertyType::Object)
+        .optional("partition_0", PropertyType::String)
+        .primary_key(&["field_code", "well_code", "production_period"])
+        .snapshot()
+}
+
+/// Measurements that are only ever added.
+pub fn readings() -> Arc<SchemaSnapshot> {
+    SchemaBuilder::new("readings")
+        .required("sensor", PropertyType::String)
+        .optional("reading", PropertyType::Number)
+        .append_only()
+        .snapshot()
+}
