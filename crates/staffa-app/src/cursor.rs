@@ -62,7 +62,7 @@ impl Cursor {
             return Err(Error::CursorMismatch);
         }
         let values: Json = serde_json::from_slice(payload).map_err(|_| Error::CursorMismatch)?;
-        question::read_position(&query.schema, &query.sort, &values)
+        question::read_position(&query.schema, &query.sort, &values, "/cursor")
             .map_err(|_| Error::CursorMismatch)
     }
 }

@@ -12,7 +12,6 @@ mod csv;
 mod cursor;
 mod envelope;
 mod error;
-mod fields;
 mod frame;
 mod merge;
 mod ndjson;

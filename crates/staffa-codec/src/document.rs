@@ -21,8 +21,9 @@ pub use stored::{read_stored, write_stored};
 pub use write::write_schema;
 pub use write_yaml::write_yaml;
 
+pub(crate) use json::read_json;
 pub(crate) use nearest::suggestion;
-pub(crate) use node::{Kind, Node};
+pub(crate) use node::{Kind, Node, Texts, item, step};
 
 /// The precision of a decimal that names none.
 pub const DECIMAL_PRECISION: u8 = 18;

@@ -99,12 +99,12 @@ pub fn encoder(
     match format {
         OutputFormat::NdJson => Box::new(JsonRecordEncoder::new(schema, select, shape)),
         OutputFormat::Csv => Box::new(csv::CsvEncoder::new(selected_layout(schema, select))),
-        OutputFormat::ArrowStream => {
-            Box::new(arrow::ArrowStreamEncoder::new(selected_layout(schema, select)))
-        }
-        OutputFormat::Parquet => {
-            Box::new(parquet::ParquetEncoder::new(selected_layout(schema, select)))
-        }
+        OutputFormat::ArrowStream => Box::new(arrow::ArrowStreamEncoder::new(selected_layout(
+            schema, select,
+        ))),
+        OutputFormat::Parquet => Box::new(parquet::ParquetEncoder::new(selected_layout(
+            schema, select,
+        ))),
     }
 }
 
@@ -115,7 +115,9 @@ pub fn selected_layout(schema: &SchemaSnapshot, select: Option<&[usize]>) -> Sch
     };
     let layout = schema.record_layout();
     let indexes = (0..system::COUNT).chain(positions.iter().map(|at| system::COUNT + at));
-    let fields: Vec<_> = indexes.map(|index| Arc::clone(&layout.fields()[index])).collect();
+    let fields: Vec<_> = indexes
+        .map(|index| Arc::clone(&layout.fields()[index]))
+        .collect();
     Arc::new(ArrowSchema::new(fields))
 }
 

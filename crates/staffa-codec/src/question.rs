@@ -7,17 +7,17 @@
 mod aggregate;
 mod filter;
 mod operand;
-mod output;
+mod place;
 mod position;
 mod short;
 mod sort;
 mod write;
 
-pub use aggregate::{AggregateLimits, parse_aggregate, parse_aggregate_text};
+pub use aggregate::{GROUPS_MAX, parse_aggregate, parse_aggregate_text};
 pub use filter::{parse_filters, parse_filters_text};
 pub use position::{read_position, write_position};
 pub use short::{parse_filter_param, parse_filter_params};
-pub use sort::{parse_fields, parse_sort_json, parse_sort_text, write_sort};
+pub use sort::{parse_fields, parse_fields_json, parse_sort_json, parse_sort_text, write_sort};
 pub use write::write_filter;
 
 /// Why a question is refused, as the wire says it.

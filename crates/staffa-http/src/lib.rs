@@ -1,1 +1,20 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod docs;
+mod exchange;
+mod frame;
+mod from_wire;
+mod openapi;
+mod problem;
+mod route_table;
+mod router;
+mod routes;
+mod server;
+mod state;
+mod to_wire;
+
+pub use frame::Api;
+pub use problem::CODES;
+pub use router::{admin_router, router};
+pub use server::{ServeOptions, serve};
+pub use state::{ApiState, MetricsText, Observer, RequestSummary, Settings};

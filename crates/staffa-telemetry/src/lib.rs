@@ -1,1 +1,13 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+//! Logs and metrics of a Staffa process, and the decorators that feed them.
+//!
+//! Nothing here decides what to log or when: the transport and the use cases do.
+
+pub mod logs;
+pub mod metrics;
+
+pub mod metered;
+
+pub use logs::{LogError, LogFormat, LogOptions};
+pub use metered::metered;
+pub use metrics::{Metrics, RequestFigures};

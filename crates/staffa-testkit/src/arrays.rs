@@ -19,10 +19,7 @@ use staffa_domain::{PropertyType, RecordId, Timestamp, Value};
 ///
 /// # Panics
 /// When a value is not of that type, which is a bug of the caller.
-pub fn array_of<'a>(
-    data_type: &DataType,
-    values: impl IntoIterator<Item = &'a Value>,
-) -> ArrayRef {
+pub fn array_of<'a>(data_type: &DataType, values: impl IntoIterator<Item = &'a Value>) -> ArrayRef {
     let values: Vec<&Value> = values.into_iter().collect();
     match data_type {
         DataType::List(item) => typed(item.data_type(), Some(item), &values),
@@ -139,11 +136,17 @@ pub fn value_at(property_type: &PropertyType, array: &ArrayRef, row: usize) -> V
         }
         PropertyType::Uuid => {
             let bytes = array.as_fixed_size_binary().value(row);
-            Value::Uuid(RecordId::from_bytes(bytes.try_into().expect("sixteen bytes")))
+            Value::Uuid(RecordId::from_bytes(
+                bytes.try_into().expect("sixteen bytes"),
+            ))
         }
         PropertyType::Array(items) => {
             let list = array.as_list::<i32>().value(row);
-            Value::Array((0..list.len()).map(|at| value_at(items, &list, at)).collect())
+            Value::Array(
+                (0..list.len())
+                    .map(|at| value_at(items, &list, at))
+                    .collect(),
+            )
         }
     }
 }

@@ -133,12 +133,7 @@ pub fn batch(schema: &Arc<SchemaSnapshot>, first: u64, rows: Vec<Row>) -> Stampe
 ///
 /// # Panics
 /// When the row breaks a rule of the schema.
-pub fn next(
-    schema: &Arc<SchemaSnapshot>,
-    id: RecordId,
-    version: i64,
-    row: Row,
-) -> StampedBatch {
+pub fn next(schema: &Arc<SchemaSnapshot>, id: RecordId, version: i64, row: Row) -> StampedBatch {
     let updated_at = Timestamp::from_micros(CREATED.as_micros() + version);
     let row = values(schema, row);
     valid(schema, &[row], 0).stamp_next(id, CREATED, updated_at, version)

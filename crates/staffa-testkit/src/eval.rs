@@ -96,7 +96,13 @@ pub fn compares(comparison: Comparison, left: &Value, right: &Value) -> bool {
 
 /// Whether a text matches a pattern of `%`, `_` and `\` escapes, as [`Test::Like`] says.
 pub fn like(text: &str, pattern: &str, ignore_case: bool) -> bool {
-    let fold = |c: char| if ignore_case { c.to_ascii_lowercase() } else { c };
+    let fold = |c: char| {
+        if ignore_case {
+            c.to_ascii_lowercase()
+        } else {
+            c
+        }
+    };
     let text: Vec<char> = text.chars().map(fold).collect();
     let mut steps = Vec::new();
     let mut chars = pattern.chars();
@@ -145,7 +151,10 @@ pub fn is_after(query: &RecordQuery, record: &Record) -> bool {
         return true;
     };
     let sort = query.total_sort();
-    let there: Vec<Value> = sort.iter().map(|key| named(query, position, key.field)).collect();
+    let there: Vec<Value> = sort
+        .iter()
+        .map(|key| named(query, position, key.field))
+        .collect();
     let here: Vec<Value> = sort.iter().map(|key| record.field(key.field)).collect();
     order_keys(&sort, &here, &there).is_gt()
 }
@@ -155,7 +164,9 @@ fn named(query: &RecordQuery, position: &Position, field: Field) -> Value {
         return Value::Uuid(position.id);
     }
     let at = query.sort.iter().position(|key| key.field == field);
-    at.and_then(|at| position.values.get(at)).cloned().unwrap_or(Value::Null)
+    at.and_then(|at| position.values.get(at))
+        .cloned()
+        .unwrap_or(Value::Null)
 }
 
 fn order_keys(sort: &[Sort], left: &[Value], right: &[Value]) -> Ordering {
@@ -169,20 +180,23 @@ fn order_keys(sort: &[Sort], left: &[Value], right: &[Value]) -> Ordering {
 }
 
 /// The order of two values, nulls where they are asked for whatever the direction.
-pub fn order_values(
-    left: &Value,
-    right: &Value,
-    descending: bool,
-    nulls_first: bool,
-) -> Ordering {
-    let null = if nulls_first { Ordering::Less } else { Ordering::Greater };
+pub fn order_values(left: &Value, right: &Value, descending: bool, nulls_first: bool) -> Ordering {
+    let null = if nulls_first {
+        Ordering::Less
+    } else {
+        Ordering::Greater
+    };
     match (left.is_null(), right.is_null()) {
         (true, true) => Ordering::Equal,
         (true, false) => null,
         (false, true) => null.reverse(),
         (false, false) => {
             let ordering = left.compare(right).unwrap_or(Ordering::Equal);
-            if descending { ordering.reverse() } else { ordering }
+            if descending {
+                ordering.reverse()
+            } else {
+                ordering
+            }
         }
     }
 }

@@ -16,8 +16,14 @@ use staffa_domain::query::{Aggregate, Bucket, Group, Metric, MetricKind};
 ///
 /// All are nullable but the counts.
 pub fn aggregate_layout(question: &Aggregate) -> Schema {
-    let groups = question.group_by.iter().map(|group| group_field(question, group));
-    let metrics = question.metrics.iter().map(|metric| metric_field(question, metric));
+    let groups = question
+        .group_by
+        .iter()
+        .map(|group| group_field(question, group));
+    let metrics = question
+        .metrics
+        .iter()
+        .map(|metric| metric_field(question, metric));
     Schema::new(groups.chain(metrics).collect::<Vec<_>>())
 }
 
@@ -49,16 +55,17 @@ fn metric_field(question: &Aggregate, metric: &Metric) -> ArrowField {
             None => of_type(DataType::Null),
         },
         MetricKind::Sum => {
-            let property = metric.field.map(|field| field.property_type(&question.schema));
+            let property = metric
+                .field
+                .map(|field| field.property_type(&question.schema));
             of_type(match property {
                 Some(PropertyType::Integer) => DataType::Decimal128(38, 0),
                 Some(PropertyType::Decimal(size)) => DataType::Decimal128(38, size.scale),
                 _ => DataType::Float64,
             })
         }
-        MetricKind::Avg
-        | MetricKind::Stddev
-        | MetricKind::Median
-        | MetricKind::Percentile(_) => of_type(DataType::Float64),
+        MetricKind::Avg | MetricKind::Stddev | MetricKind::Median | MetricKind::Percentile(_) => {
+            of_type(DataType::Float64)
+        }
     }
 }

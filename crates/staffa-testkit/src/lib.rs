@@ -13,6 +13,8 @@ pub mod record;
 pub mod eval;
 pub mod memory;
 
+pub mod conformance;
+
 pub use fakes::{FixedClock, SequenceIds, nth_id};
 pub use layout::aggregate_layout;
 pub use memory::MemoryEngine;

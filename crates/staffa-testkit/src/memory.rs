@@ -109,7 +109,10 @@ impl State {
 
     fn content_at(&mut self, schema: &SchemaSnapshot) -> Result<&mut Content, StorageError> {
         self.kept_at(schema)?;
-        let kept = self.schemas.get_mut(schema.name()).ok_or_else(|| not_found(schema.name()))?;
+        let kept = self
+            .schemas
+            .get_mut(schema.name())
+            .ok_or_else(|| not_found(schema.name()))?;
         Ok(Arc::make_mut(&mut kept.content))
     }
 
@@ -123,12 +126,14 @@ impl State {
                     return Err(moved(&name));
                 }
                 let content = Arc::new(Content::new(to.schema()));
-                self.schemas.insert(name, Kept::new(to, document, at, content));
+                self.schemas
+                    .insert(name, Kept::new(to, document, at, content));
             }
             SchemaChange::Describe { from, to, document } => {
                 let content = Arc::clone(&self.kept_at(&from)?.content);
                 let name = to.name().to_owned();
-                self.schemas.insert(name, Kept::new(to, document, at, content));
+                self.schemas
+                    .insert(name, Kept::new(to, document, at, content));
             }
             SchemaChange::Drop { from } => {
                 self.kept_at(&from)?;
@@ -176,7 +181,11 @@ fn moved(schema: &str) -> StorageError {
 impl SchemaCatalog for MemoryEngine {
     async fn load(&self) -> Result<Vec<StoredSchema>, StorageError> {
         let state = self.snapshot()?;
-        Ok(state.schemas.into_values().map(|kept| kept.stored).collect())
+        Ok(state
+            .schemas
+            .into_values()
+            .map(|kept| kept.stored)
+            .collect())
     }
 
     async fn apply(&self, change: SchemaChange) -> Result<(), StorageError> {

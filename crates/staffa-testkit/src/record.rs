@@ -75,7 +75,11 @@ pub fn selected_of(
     (0..batch.num_rows())
         .map(|row| {
             let field = |field: Field| {
-                value_at(field.property_type(schema), batch.column(field.index()), row)
+                value_at(
+                    field.property_type(schema),
+                    batch.column(field.index()),
+                    row,
+                )
             };
             let (Value::Uuid(id), Value::Datetime(created_at)) =
                 (field(Field::Id), field(Field::CreatedAt))
@@ -89,7 +93,11 @@ pub fn selected_of(
             };
             let values = selected.iter().enumerate().map(|(at, position)| {
                 let property = &schema.schema().properties[*position];
-                value_at(&property.property_type, batch.column(system::COUNT + at), row)
+                value_at(
+                    &property.property_type,
+                    batch.column(system::COUNT + at),
+                    row,
+                )
             });
             let values = values.collect();
             Record {
@@ -126,9 +134,14 @@ pub fn batch_of<'a>(
 ) -> RecordBatch {
     let records: Vec<&Record> = records.into_iter().collect();
     let layout = selected_layout(schema, selected);
-    let fields = [Field::Id, Field::CreatedAt, Field::UpdatedAt, Field::Version]
-        .into_iter()
-        .chain(selected.iter().map(|position| Field::Property(*position)));
+    let fields = [
+        Field::Id,
+        Field::CreatedAt,
+        Field::UpdatedAt,
+        Field::Version,
+    ]
+    .into_iter()
+    .chain(selected.iter().map(|position| Field::Property(*position)));
     let columns: Vec<ArrayRef> = fields
         .zip(layout.fields())
         .map(|(field, arrow)| {

@@ -2,11 +2,8 @@
 
 use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::StreamExt;
-
-use crate::error::Error;
 
 /// Why no more of a body comes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,26 +26,13 @@ pub enum BodyError {
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 /// How much of a chunk is decoded before other tasks get their turn: some 150 µs of work.
-const SLICE_BYTES: usize = 64 << 10;
-
-/// Collects a body of at most `max_bytes`.
-pub(super) async fn collect(mut body: ByteStream, max_bytes: usize) -> Result<Bytes, Error> {
-    let mut whole = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk?;
-        if whole.len() + chunk.len() > max_bytes {
-            return Err(BodyError::TooLarge { max_bytes: max_bytes as u64 }.into());
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(whole.freeze())
-}
+pub(super) const SLICE_BYTES: usize = 64 << 10;
 
 /// Cuts a chunk into pieces that are short enough to be worked on in one go.
-pub(super) fn slices(chunk: &Bytes) -> impl Iterator<Item = Bytes> + use<> {
+pub(super) fn slices(chunk: &Bytes, bytes: usize) -> impl Iterator<Item = Bytes> + use<> {
     let chunk = chunk.clone();
-    (0..chunk.len()).step_by(SLICE_BYTES).map(move |start| {
-        let end = (start + SLICE_BYTES).min(chunk.len());
+    (0..chunk.len()).step_by(bytes).map(move |start| {
+        let end = (start + bytes).min(chunk.len());
         chunk.slice(start..end)
     })
 }

@@ -1,7 +1,8 @@
 //! Creates one record.
 
 use bytes::Bytes;
-use staffa_codec::decode::{self, DecodeError, EnvelopeDecoder};
+use staffa_codec::decode::{self, EnvelopeDecoder, Shape};
+use staffa_codec::question::QuestionProblem;
 use staffa_domain::{DecodedBatch, Operation, validate};
 
 use crate::commands::Commands;
@@ -19,7 +20,7 @@ impl Commands {
         body: &Bytes,
     ) -> Result<RecordView, Error> {
         let schema = self.catalog.get(schema)?;
-        let decoded = ctx.time(Stage::Decode, || decode::decode_object(&schema, body))?;
+        let decoded = ctx.time(Stage::Decode, || decode::decode_object(schema, body))?;
         self.store_record(ctx, decoded).await
     }
 
@@ -34,15 +35,19 @@ impl Commands {
     }
 
     fn open_envelope(&self, body: &Bytes) -> Result<DecodedBatch, Error> {
-        let mut envelope = EnvelopeDecoder::new_single(self.limits.body_bytes_max);
+        let mut envelope = EnvelopeDecoder::new(self.limits.body_bytes_max);
         envelope.push(body)?;
         let Some(name) = envelope.schema_name() else {
-            return Err(envelope.missing_schema_name().into());
+            envelope.finish()?;
+            return Err(missing("schema_name").into());
         };
         let schema = self.catalog.get(name)?;
         envelope.resolve(schema, decode_options(&self.limits))?;
         envelope.finish()?;
-        envelope.take().ok_or_else(|| DecodeError::no_record().into())
+        if envelope.shape() != Some(Shape::Object) {
+            return Err(wrong_shape("one record, an object").into());
+        }
+        envelope.take().ok_or_else(|| missing("data").into())
     }
 
     async fn store_record(
@@ -62,4 +67,14 @@ impl Commands {
         ctx.count_records(1);
         Ok(view)
     }
+}
+
+/// An envelope lacks a member.
+pub(super) fn missing(member: &str) -> QuestionProblem {
+    QuestionProblem::invalid(format!("/{member}"), format!("{member} is missing"))
+}
+
+/// The envelope's data is not what the route takes.
+pub(super) fn wrong_shape(expected: &str) -> QuestionProblem {
+    QuestionProblem::invalid("/data", format!("data must be {expected}"))
 }

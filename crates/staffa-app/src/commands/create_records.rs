@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use futures_util::StreamExt;
-use staffa_codec::decode::EnvelopeDecoder;
+use staffa_codec::decode::{EnvelopeDecoder, Shape};
 use staffa_domain::{SchemaSnapshot, WriteMode};
 
-use crate::commands::body::slices;
+use crate::commands::body::{SLICE_BYTES, slices};
+use crate::commands::create_record::{missing, wrong_shape};
 use crate::commands::sink::{Sink, SinkOptions, decode_options};
 use crate::commands::{BodyError, ByteStream, Commands, OnError};
 use crate::context::{Context, Stage};
@@ -61,7 +62,7 @@ impl Commands {
         request: CreateRecords,
     ) -> Result<CreatedRecords, Error> {
         let mut body = request.body;
-        let mut envelope = EnvelopeDecoder::new_list(self.limits.body_bytes_max);
+        let mut envelope = EnvelopeDecoder::new(self.limits.body_bytes_max);
         let options = SinkOptions {
             mode: WriteMode::Insert,
             on_error: OnError::Abort,
@@ -77,7 +78,7 @@ impl Commands {
                 let max_bytes = self.limits.body_bytes_max as u64;
                 return Err(BodyError::TooLarge { max_bytes }.into());
             }
-            for slice in slices(&chunk) {
+            for slice in slices(&chunk, SLICE_BYTES) {
                 ctx.time(Stage::Decode, || envelope.push(&slice))?;
                 if sink.is_none() && envelope.schema_name().is_some() {
                     sink = Some(self.open_sink(ctx, &mut envelope, &options)?);
@@ -88,10 +89,11 @@ impl Commands {
                 tokio::task::coop::consume_budget().await;
             }
         }
-        let Some(mut sink) = sink else {
-            return Err(envelope.missing_schema_name().into());
-        };
         ctx.time(Stage::Decode, || envelope.finish())?;
+        let mut sink = sink.ok_or_else(|| missing("schema_name"))?;
+        if envelope.shape() != Some(Shape::Array) {
+            return Err(wrong_shape("an array of records").into());
+        }
         self.drain(&mut envelope, &mut sink).await?;
         let schema = Arc::clone(sink.schema());
         let report = sink.finish().await?;

@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use staffa_codec::decode::{
-    BatchDecoder, Compression, CsvOptions, Decompressor, InputFormat, decoder,
+    BatchDecoder, Compression, CsvOptions, DecodeError, Decompressor, InputFormat, decoder,
 };
 use staffa_domain::{RecordError, SchemaSnapshot, WriteMode, WriteReceipt};
 
-use crate::commands::body::slices;
+use crate::commands::body::{SLICE_BYTES, slices};
 use crate::commands::sink::{Sink, SinkOptions, decode_options};
 use crate::commands::{ByteStream, Commands, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
+
+/// How much of a packed body is unpacked in one go. A few bytes can unpack to a hundred
+/// kilobytes each, so this bounds what one step may produce to some megabytes.
+const PACKED_SLICE_BYTES: usize = 1 << 10;
 
 /// What one failed record does to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,22 +84,21 @@ impl Commands {
         let mut options = decode_options(&self.limits);
         options.csv = request.csv.clone();
         let mut intake = Intake {
-            decoder: decoder(request.format, Arc::clone(&schema), options)?,
-            decompressor: Decompressor::new(request.compression),
-            plain: Vec::new(),
+            decoder: decoder(request.format, Arc::clone(&schema), options),
+            decompressor: Decompressor::new(request.compression)?,
+        };
+        let slice_bytes = match request.compression {
+            Compression::None => SLICE_BYTES,
+            Compression::Gzip | Compression::Zstd => PACKED_SLICE_BYTES,
         };
         let mut sink = self.ingest_sink(ctx, schema, &request);
         let mut body = request.body;
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
-            for slice in slices(&chunk) {
-                let mut rest: &[u8] = &slice;
-                while !rest.is_empty() {
-                    let used = ctx.time(Stage::Decode, || intake.push(rest))?;
-                    rest = &rest[used..];
-                    drain(intake.decoder.as_mut(), &mut sink).await?;
-                    tokio::task::coop::consume_budget().await;
-                }
+            for slice in slices(&chunk, slice_bytes) {
+                ctx.time(Stage::Decode, || intake.push(&slice))?;
+                drain(intake.decoder.as_mut(), &mut sink).await?;
+                tokio::task::coop::consume_budget().await;
             }
         }
         ctx.time(Stage::Decode, || intake.finish())?;
@@ -137,28 +140,17 @@ async fn drain(decoder: &mut dyn BatchDecoder, sink: &mut Sink<'_>) -> Result<()
 struct Intake {
     decoder: Box<dyn BatchDecoder>,
     decompressor: Decompressor,
-    plain: Vec<u8>,
 }
 
 impl Intake {
-    /// Takes as much of `packed` as one bounded piece of plain bytes holds, and says how much:
-    /// a body that unpacks to a thousand times its size is worked off piece by piece.
-    fn push(&mut self, packed: &[u8]) -> Result<usize, Error> {
-        if self.decompressor.is_plain() {
-            self.decoder.push(packed)?;
-            return Ok(packed.len());
-        }
-        self.plain.clear();
-        let used = self.decompressor.push(packed, &mut self.plain)?;
-        self.decoder.push(&self.plain)?;
-        Ok(used)
+    fn push(&mut self, packed: &[u8]) -> Result<(), DecodeError> {
+        let decoder = self.decoder.as_mut();
+        self.decompressor.push(packed, |plain| decoder.push(plain))
     }
 
-    fn finish(&mut self) -> Result<(), Error> {
-        self.plain.clear();
-        self.decompressor.finish(&mut self.plain)?;
-        self.decoder.push(&self.plain)?;
-        self.decoder.finish()?;
-        Ok(())
+    fn finish(&mut self) -> Result<(), DecodeError> {
+        let decoder = self.decoder.as_mut();
+        self.decompressor.finish(|plain| decoder.push(plain))?;
+        self.decoder.finish()
     }
 }

@@ -1,5 +1,7 @@
 //! Changes some of one record's data.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use staffa_codec::decode;
 use staffa_domain::RecordId;
@@ -20,7 +22,7 @@ impl Commands {
         precondition: &Precondition,
     ) -> Result<RecordView, Error> {
         let schema = self.catalog.get(schema)?;
-        let build = |current: &_| decode::merge_patch(&schema, current, body);
+        let build = |current: &_| decode::merge_patch(Arc::clone(&schema), current, body);
         self.modify(ctx, (&schema, id), precondition, &build).await
     }
 }

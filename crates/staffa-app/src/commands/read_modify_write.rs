@@ -51,7 +51,8 @@ impl Commands {
         let (schema, id) = target;
         refuse_append_only(schema)?;
         for _ in 0..=self.limits.retries_max {
-            let found = self.reader.get(schema, &[id]);
+            let ids = [id];
+            let found = self.reader.get(schema, &ids);
             let found = ctx.time_async(Stage::Engine, found).await?;
             let current = found.num_rows().checked_sub(1).map(|_| found.slice(0, 1));
             let current = current.ok_or(Error::RecordNotFound)?;

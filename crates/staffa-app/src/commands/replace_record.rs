@@ -1,5 +1,7 @@
 //! Replaces one record's data.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use staffa_codec::decode;
 use staffa_domain::RecordId;
@@ -20,7 +22,7 @@ impl Commands {
         precondition: &Precondition,
     ) -> Result<RecordView, Error> {
         let schema = self.catalog.get(schema)?;
-        let build = |_: &_| decode::decode_object(&schema, body);
+        let build = |_: &_| decode::decode_object(Arc::clone(&schema), body);
         self.modify(ctx, (&schema, id), precondition, &build).await
     }
 }

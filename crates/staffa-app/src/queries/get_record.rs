@@ -15,7 +15,8 @@ impl Queries {
         id: RecordId,
     ) -> Result<RecordView, Error> {
         let schema = self.catalog.get(schema)?;
-        let found = self.reader.get(&schema, &[id]);
+        let ids = [id];
+        let found = self.reader.get(&schema, &ids);
         let found = ctx.time_async(Stage::Engine, found).await?;
         if found.num_rows() == 0 {
             return Err(Error::RecordNotFound);

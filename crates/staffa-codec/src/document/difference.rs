@@ -10,13 +10,23 @@ use super::write::{write_property, write_schema};
 /// count. Empty when both mean the same.
 pub fn difference(from: &Schema, to: &Schema) -> Vec<String> {
     let mut lines = Vec::new();
-    compare("the schema", &without_properties(from), &without_properties(to), &mut lines);
+    compare(
+        "the schema",
+        &without_properties(from),
+        &without_properties(to),
+        &mut lines,
+    );
     for property in &from.properties {
         let name = property.name.as_str();
         match to.position(name) {
             Some(at) => {
                 let label = format!("property {name}");
-                compare(&label, &plain(property), &plain(&to.properties[at]), &mut lines);
+                compare(
+                    &label,
+                    &plain(property),
+                    &plain(&to.properties[at]),
+                    &mut lines,
+                );
             }
             None => lines.push(format!("property {name} is gone")),
         }
@@ -27,7 +37,11 @@ pub fn difference(from: &Schema, to: &Schema) -> Vec<String> {
         }
     }
     let order = |schema: &Schema| -> Vec<String> {
-        schema.properties.iter().map(|property| property.name.to_string()).collect()
+        schema
+            .properties
+            .iter()
+            .map(|property| property.name.to_string())
+            .collect()
     };
     if lines.is_empty() && order(from) != order(to) {
         lines.push("the properties are in another order".to_owned());

@@ -156,7 +156,11 @@ impl Reader<'_> {
                 return Err(self.problem("expected :"));
             }
             let value = self.value(depth + 1)?;
-            entries.push(Entry { key, mark: None, value });
+            entries.push(Entry {
+                key,
+                mark: None,
+                value,
+            });
             self.skip_space();
             if self.eat(b'}') {
                 return Ok(Kind::Map(entries));
@@ -227,7 +231,9 @@ mod tests {
         for good in ["0", "-0", "10.5", "1e5", "1E-05", "-1.0e+9"] {
             assert!(is_number(good), "{good}");
         }
-        for bad in ["", "-", "01", "1.", ".5", "1e", "+1", "1.5.2", "1e5.2", "0x10"] {
+        for bad in [
+            "", "-", "01", "1.", ".5", "1e", "+1", "1.5.2", "1e5.2", "0x10",
+        ] {
             assert!(!is_number(bad), "{bad}");
         }
     }

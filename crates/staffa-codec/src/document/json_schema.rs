@@ -14,7 +14,10 @@ use crate::text::format::value_json;
 pub fn json_schema(snapshot: &SchemaSnapshot) -> Json {
     let schema = snapshot.schema();
     let mut out = Map::new();
-    out.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    out.insert(
+        "$schema".into(),
+        "https://json-schema.org/draft/2020-12/schema".into(),
+    );
     out.insert("title".into(), schema.name.as_str().into());
     if let Some(description) = &schema.description {
         out.insert("description".into(), description.as_str().into());
@@ -62,7 +65,10 @@ fn property_schema(property: &Property) -> Json {
     if let Some(default) = &property.default {
         out.insert("default".into(), value_json(kind, default));
     }
-    for (set, key) in [(property.indexed, "x-indexed"), (property.unique, "x-unique")] {
+    for (set, key) in [
+        (property.indexed, "x-indexed"),
+        (property.unique, "x-unique"),
+    ] {
         if set {
             out.insert(key.into(), true.into());
         }
@@ -95,7 +101,11 @@ fn type_schema(kind: &PropertyType) -> Map<String, Json> {
 
 fn decimal_pattern(size: DecimalSize) -> String {
     let whole = i16::from(size.precision) - i16::from(size.scale);
-    let whole = if whole < 1 { "0".to_owned() } else { format!("[0-9]{{1,{whole}}}") };
+    let whole = if whole < 1 {
+        "0".to_owned()
+    } else {
+        format!("[0-9]{{1,{whole}}}")
+    };
     if size.scale == 0 {
         format!("^-?{whole}$")
     } else {

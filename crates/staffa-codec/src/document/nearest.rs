@@ -1,6 +1,6 @@
 //! The nearest valid word to a misspelt one.
 
-/// ` (did you mean x?)` where some word is near, else nothing.
+/// `; did you mean x?` where some word is near, else nothing.
 pub(crate) fn suggestion<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(word, valid) {
         Some(near) => format!("; did you mean {near}?"),
@@ -15,7 +15,7 @@ fn nearest<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&
         return None;
     }
     let wanted: Vec<char> = word.to_lowercase().chars().collect();
-    let most = (wanted.len() / 3).clamp(1, 4);
+    let most = wanted.len().div_ceil(3).clamp(1, 4);
     valid
         .into_iter()
         .map(|candidate| (distance(&wanted, candidate), candidate))
@@ -51,12 +51,12 @@ mod tests {
 
     #[test]
     fn near_words_are_found_and_far_ones_are_not() {
-        check("nmae", "");
+        check("nmae", "; did you mean name?");
         check("nam", "; did you mean name?");
         check("Type", "; did you mean type?");
         check("maxlength", "; did you mean max_length?");
         check("minimun", "; did you mean minimum?");
-        check("db_type", "");
+        check("db_type", "; did you mean type?");
         check("colour", "");
         check(&"x".repeat(100_000), "");
     }

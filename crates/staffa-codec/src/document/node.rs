@@ -100,7 +100,10 @@ impl Node {
 
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         let entries = self.as_map()?;
-        entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+        entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.value)
     }
 
     /// Reads it as a value of a type; the error says what was expected.
@@ -143,7 +146,10 @@ impl Node {
             }
             _ => "",
         };
-        format!("expected a value of type {kind}, found {}{hint}", self.word())
+        format!(
+            "expected a value of type {kind}, found {}{hint}",
+            self.word()
+        )
     }
 
     /// The compact JSON text of the tree.

@@ -49,7 +49,11 @@ pub(super) fn finish(
     match schema {
         Some(schema) if problems.0.is_empty() => {
             let found = check(&schema);
-            if found.is_empty() { Ok(schema) } else { Err(found) }
+            if found.is_empty() {
+                Ok(schema)
+            } else {
+                Err(found)
+            }
         }
         _ => Err(problems.0),
     }
@@ -141,7 +145,8 @@ impl Problems {
     pub(super) fn property_name(&mut self, node: &Node, pointer: &str) -> Option<PropertyName> {
         let text = self.text(node, pointer)?;
         let name = PropertyName::new(&text);
-        name.map_err(|error| self.push(pointer, node.mark, &error.to_string())).ok()
+        name.map_err(|error| self.push(pointer, node.mark, &error.to_string()))
+            .ok()
     }
 }
 
@@ -216,7 +221,8 @@ impl Draft {
 fn read_name(node: &Node, problems: &mut Problems) -> Option<SchemaName> {
     let text = problems.text(node, "/name")?;
     let name = SchemaName::new(&text);
-    name.map_err(|error| problems.push("/name", node.mark, &error.to_string())).ok()
+    name.map_err(|error| problems.push("/name", node.mark, &error.to_string()))
+        .ok()
 }
 
 fn read_unknown(node: &Node, problems: &mut Problems) -> UnknownProperties {
@@ -224,7 +230,11 @@ fn read_unknown(node: &Node, problems: &mut Problems) -> UnknownProperties {
         Some("reject") => UnknownProperties::Reject,
         Some("ignore") => UnknownProperties::Ignore,
         _ => {
-            problems.push("/unknown_properties", node.mark, "expected reject or ignore");
+            problems.push(
+                "/unknown_properties",
+                node.mark,
+                "expected reject or ignore",
+            );
             UnknownProperties::default()
         }
     }

@@ -42,7 +42,12 @@ pub(super) fn read_all(node: &Node, problems: &mut Problems) -> Vec<Property> {
     let each = list.iter().enumerate();
     each.filter_map(|(at, node)| {
         let pointer = item("/properties", at);
-        Reader { node, pointer, problems }.read()
+        Reader {
+            node,
+            pointer,
+            problems,
+        }
+        .read()
     })
     .collect()
 }
@@ -63,7 +68,8 @@ impl<'a> Reader<'a> {
         let unique = self.flag("unique", "is_unique");
         let description = self.optional_text("description");
         let renamed_from = self.there("renamed_from").and_then(|node| {
-            self.problems.property_name(node, &step(&self.pointer, "renamed_from"))
+            self.problems
+                .property_name(node, &step(&self.pointer, "renamed_from"))
         });
         let kind = kind?;
         let constraints = self.constraints(&kind);
@@ -101,7 +107,8 @@ impl<'a> Reader<'a> {
             self.missing("name");
             return None;
         };
-        self.problems.property_name(node, &step(&self.pointer, "name"))
+        self.problems
+            .property_name(node, &step(&self.pointer, "name"))
     }
 
     fn optional_text(&mut self, key: &str) -> Option<String> {
@@ -114,7 +121,11 @@ impl<'a> Reader<'a> {
             && self.node.get(key).is_some()
             && let Some(node) = self.node.get(alias)
         {
-            self.refuse(alias, node, &format!("{alias} is another word for {key}: keep one"));
+            self.refuse(
+                alias,
+                node,
+                &format!("{alias} is another word for {key}: keep one"),
+            );
         }
         let found = self.node.get(key).map(|node| (key, node));
         let Some((key, node)) = found.or_else(|| self.node.get(alias).map(|node| (alias, node)))
@@ -141,7 +152,11 @@ impl<'a> Reader<'a> {
             PropertyType::Array(Box::new(scalar))
         } else {
             if let Some(items) = self.node.get("items") {
-                self.refuse("items", items, &format!("items means nothing for type {word}"));
+                self.refuse(
+                    "items",
+                    items,
+                    &format!("items means nothing for type {word}"),
+                );
             }
             self.scalar("type", node, &word)?
         };
@@ -174,7 +189,11 @@ impl<'a> Reader<'a> {
             _ => {
                 let near = suggestion(word, PropertyType::WORDS);
                 let words = PropertyType::WORDS.join(", ");
-                let hint = if near.is_empty() { format!("; the types are {words}") } else { near };
+                let hint = if near.is_empty() {
+                    format!("; the types are {words}")
+                } else {
+                    near
+                };
                 self.refuse(key, node, &format!("unknown type {word}{hint}"));
                 return None;
             }
@@ -209,6 +228,14 @@ impl<'a> Reader<'a> {
     fn value(&mut self, key: &str, kind: &PropertyType) -> Option<Value> {
         let node = self.there(key)?;
         match node.typed(kind, Texts::WhereNeeded) {
+            // As `serde_json` writes it, so that the canonical document gives the same text.
+            Ok(Value::Object(text)) => match serde_json::from_str::<serde_json::Value>(&text) {
+                Ok(json) => Some(Value::Object(json.to_string())),
+                Err(_) => {
+                    self.refuse(key, node, "a number in the object is too large");
+                    None
+                }
+            },
             Ok(value) => Some(value),
             Err(message) => {
                 self.refuse(key, node, &message);
@@ -263,9 +290,12 @@ impl<'a> Reader<'a> {
         for (at, node) in list.iter().enumerate() {
             let pointer = item(&pointer, at);
             match node.typed(kind, Texts::WhereNeeded) {
-                Ok(Value::Null) => self.problems.push(&pointer, node.mark, "null can't be listed"),
+                Ok(Value::Null) => self
+                    .problems
+                    .push(&pointer, node.mark, "null can't be listed"),
                 Ok(value) if values.contains(&value) => {
-                    self.problems.push(&pointer, node.mark, "the value is listed twice");
+                    self.problems
+                        .push(&pointer, node.mark, "the value is listed twice");
                 }
                 Ok(value) => values.push(value),
                 Err(message) => self.problems.push(&pointer, node.mark, &message),

@@ -15,7 +15,10 @@ pub fn write_stored(snapshot: &SchemaSnapshot) -> String {
     if let Json::Object(map) = &mut document {
         let ids = snapshot.property_ids().iter().map(|id| json!(id.0));
         map.insert("property_ids".into(), ids.collect());
-        map.insert("next_property_id".into(), snapshot.next_property_id().into());
+        map.insert(
+            "next_property_id".into(),
+            snapshot.next_property_id().into(),
+        );
     }
     document.to_string()
 }
@@ -26,7 +29,10 @@ pub fn write_stored(snapshot: &SchemaSnapshot) -> String {
 /// What is wrong with the text, which then someone else changed.
 pub fn read_stored(stored: &StoredSchema) -> Result<SchemaSnapshot, Vec<SchemaProblem>> {
     let root = read_tree(&stored.document, DocumentForm::Json)?;
-    let valid: Vec<&str> = KEYS.into_iter().chain(["property_ids", "next_property_id"]).collect();
+    let valid: Vec<&str> = KEYS
+        .into_iter()
+        .chain(["property_ids", "next_property_id"])
+        .collect();
     let mut problems = Problems::default();
     let schema = read_node(&root, &valid, &mut problems);
     let schema = finish(schema, problems)?;
@@ -47,7 +53,9 @@ pub fn read_stored(stored: &StoredSchema) -> Result<SchemaSnapshot, Vec<SchemaPr
 
 fn property_ids(root: &Node) -> Option<Vec<PropertyId>> {
     let list = root.get("property_ids")?.as_list()?;
-    list.iter().map(|node| number(node).map(PropertyId)).collect()
+    list.iter()
+        .map(|node| number(node).map(PropertyId))
+        .collect()
 }
 
 fn number(node: &Node) -> Option<u32> {

@@ -21,15 +21,27 @@ pub fn write_schema(schema: &Schema) -> Json {
     if schema.unknown_properties == UnknownProperties::Ignore {
         out.insert("unknown_properties".into(), "ignore".into());
     }
-    put(&mut out, "distributed_by", schema.distributed_by.as_ref().map(|name| name.as_str()));
-    let properties = schema.properties.iter().map(write_property).map(Json::Object);
+    put(
+        &mut out,
+        "distributed_by",
+        schema.distributed_by.as_ref().map(|name| name.as_str()),
+    );
+    let properties = schema
+        .properties
+        .iter()
+        .map(write_property)
+        .map(Json::Object);
     out.insert("properties".into(), properties.collect());
     Json::Object(out)
 }
 
 /// The names of the primary key.
 pub(super) fn names(schema: &Schema) -> Json {
-    schema.primary_key.iter().map(|name| json!(name.as_str())).collect()
+    schema
+        .primary_key
+        .iter()
+        .map(|name| json!(name.as_str()))
+        .collect()
 }
 
 fn put(out: &mut Map<String, Json>, key: &str, value: Option<impl Into<Json>>) {
@@ -65,9 +77,20 @@ pub(super) fn write_property(property: &Property) -> Map<String, Json> {
         }
     }
     write_constraints(kind, &property.constraints, &mut out);
-    put(&mut out, "default", property.default.as_ref().map(|value| value_json(kind, value)));
+    put(
+        &mut out,
+        "default",
+        property
+            .default
+            .as_ref()
+            .map(|value| value_json(kind, value)),
+    );
     put(&mut out, "description", property.description.as_deref());
-    put(&mut out, "renamed_from", property.renamed_from.as_ref().map(|name| name.as_str()));
+    put(
+        &mut out,
+        "renamed_from",
+        property.renamed_from.as_ref().map(|name| name.as_str()),
+    );
     out
 }
 
@@ -79,7 +102,11 @@ fn write_constraints(kind: &PropertyType, rules: &Constraints, out: &mut Map<Str
     put(out, "exclusive_maximum", bound(&rules.exclusive_maximum));
     put(out, "min_length", rules.min_length);
     put(out, "max_length", rules.max_length);
-    put(out, "pattern", rules.pattern.as_ref().map(|pattern| pattern.as_str()));
+    put(
+        out,
+        "pattern",
+        rules.pattern.as_ref().map(|pattern| pattern.as_str()),
+    );
     if !rules.one_of.is_empty() {
         let members = rules.one_of.iter().map(|value| value_json(kind, value));
         out.insert("enum".into(), members.collect());

@@ -116,10 +116,18 @@ impl<'a> Reader<'a> {
         }
         let (anchored, tagged) = marks_of(&event);
         if anchored {
-            self.refuse(pointer, place, "anchors (&) are not supported: write the value out");
+            self.refuse(
+                pointer,
+                place,
+                "anchors (&) are not supported: write the value out",
+            );
         }
         if tagged {
-            self.refuse(pointer, place, "tags (!) are not supported: leave the tag out");
+            self.refuse(
+                pointer,
+                place,
+                "tags (!) are not supported: leave the tag out",
+            );
         }
         let kind = match event {
             Event::Scalar(text, ScalarStyle::Plain, _, _) => plain(&text),
@@ -127,7 +135,11 @@ impl<'a> Reader<'a> {
             Event::SequenceStart(..) => self.list(pointer, depth)?,
             Event::MappingStart(..) => self.map(pointer, depth)?,
             Event::Alias(_) => {
-                self.refuse(pointer, place, "aliases (*) are not supported: write the value out");
+                self.refuse(
+                    pointer,
+                    place,
+                    "aliases (*) are not supported: write the value out",
+                );
                 Kind::Null
             }
             _ => Kind::Null,
@@ -178,7 +190,11 @@ impl<'a> Reader<'a> {
         match event {
             Event::Scalar(text, style, _, _) => {
                 if text == "<<" && style == ScalarStyle::Plain {
-                    self.refuse(pointer, place, "merge keys (<<) are not supported: write them out");
+                    self.refuse(
+                        pointer,
+                        place,
+                        "merge keys (<<) are not supported: write them out",
+                    );
                 }
                 Ok(text.into_owned())
             }
@@ -263,25 +279,41 @@ mod tests {
     #[track_caller]
     fn refused(text: &str, part: &str) {
         let problems = read_yaml(text).unwrap_err();
-        let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let all = problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n");
         assert!(all.contains(part), "{all}");
     }
 
     #[test]
     fn plain_scalars_follow_the_core_schema() {
-        check("[a, 1, 1.5, true, yes, no, ~, null, '1', 2013-01-01]",
-            r#"["a",1,1.5,true,"yes","no",null,null,"1","2013-01-01"]"#);
-        check("{a: , b: 0x1F, c: 0o17, d: +5, e: 007, f: .5, g: 5., h: 1e3, i: .inf}",
-            r#"{"a":null,"b":31,"c":15,"d":5,"e":7,"f":0.5,"g":5.0,"h":1e3,"i":".inf"}"#);
-        check("a: |\n  one\n  two\nb: >\n  x\n  y\n", r#"{"a":"one\ntwo\n","b":"x y\n"}"#);
+        check(
+            "[a, 1, 1.5, true, yes, no, ~, null, '1', 2013-01-01]",
+            r#"["a",1,1.5,true,"yes","no",null,null,"1","2013-01-01"]"#,
+        );
+        check(
+            "{a: , b: 0x1F, c: 0o17, d: +5, e: 007, f: .5, g: 5., h: 1e3, i: .inf}",
+            r#"{"a":null,"b":31,"c":15,"d":5,"e":7,"f":0.5,"g":5.0,"h":1e3,"i":".inf"}"#,
+        );
+        check(
+            "a: |\n  one\n  two\nb: >\n  x\n  y\n",
+            r#"{"a":"one\ntwo\n","b":"x y\n"}"#,
+        );
         check("", "null");
         check("# nothing\n---\na: 1\n...\n", r#"{"a":1}"#);
     }
 
     #[test]
     fn numbers_become_json_numbers() {
-        assert_eq!(number("12345678901234567890.10").as_deref(), Some("12345678901234567890.10"));
-        for text in ["", "-", ".", "1x", "e5", "1_000", "0xZZ", "1:30", "-.", "--1"] {
+        assert_eq!(
+            number("12345678901234567890.10").as_deref(),
+            Some("12345678901234567890.10")
+        );
+        for text in [
+            "", "-", ".", "1x", "e5", "1_000", "0xZZ", "1:30", "-.", "--1",
+        ] {
             assert_eq!(number(text), None, "{text}");
         }
     }

@@ -76,7 +76,11 @@ fn civil(days: i64) -> (i64, u32, u32) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let small = |value: i64| u32::try_from(value).unwrap_or(0);
     (year, small(month), small(day))
@@ -159,7 +163,7 @@ pub fn push_json_string(out: &mut Vec<u8>, text: &str) {
 
 /// Whether any byte must be escaped. Without branches, so that it becomes vector code.
 #[inline]
-fn needs_escape(bytes: &[u8]) -> bool {
+pub(crate) fn needs_escape(bytes: &[u8]) -> bool {
     let special = |byte: u8| u8::from((byte < 0x20) | (byte == b'"') | (byte == b'\\'));
     bytes.iter().fold(0, |any, byte| any | special(*byte)) != 0
 }
@@ -218,9 +222,10 @@ pub fn value_json(property_type: &PropertyType, value: &Value) -> serde_json::Va
         (_, Value::Number(value)) => (*value).into(),
         (_, Value::Boolean(value)) => (*value).into(),
         (_, Value::Object(text)) => serde_json::from_str(text).unwrap_or_default(),
-        (PropertyType::Array(items), Value::Array(values)) => {
-            values.iter().map(|value| value_json(items, value)).collect()
-        }
+        (PropertyType::Array(items), Value::Array(values)) => values
+            .iter()
+            .map(|value| value_json(items, value))
+            .collect(),
         _ => value_text(property_type, value).into(),
     }
 }

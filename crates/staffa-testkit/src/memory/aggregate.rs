@@ -27,7 +27,12 @@ pub(super) fn answer<'a>(
             group.extend(metrics.map(|metric| figure(&question.schema, metric, &members)));
             group
         })
-        .filter(|output| question.having.iter().all(|having| keeps(question, having, output)))
+        .filter(|output| {
+            question
+                .having
+                .iter()
+                .all(|having| keeps(question, having, output))
+        })
         .collect();
     outputs.sort_by(|left, right| order_outputs(question, left, right));
     outputs.truncate(usize::try_from(question.limit).unwrap_or(usize::MAX));
@@ -49,7 +54,12 @@ fn grouped<'a>(
     let mut pairs: Vec<(Vec<Value>, &Record)> = records
         .map(|record| {
             let groups = question.group_by.iter();
-            (groups.map(|group| group_value(group, &record.field(group.field))).collect(), record)
+            (
+                groups
+                    .map(|group| group_value(group, &record.field(group.field)))
+                    .collect(),
+                record,
+            )
         })
         .collect();
     pairs.sort_by(|(left, _), (right, _)| order_groups(left, right));
@@ -153,9 +163,7 @@ fn figure(schema: &SchemaSnapshot, metric: &Metric, members: &[&Record]) -> Valu
         MetricKind::Avg => number(mean(&doubles(schema, field, &values))),
         MetricKind::Stddev => number(deviation(&doubles(schema, field, &values))),
         MetricKind::Median => number(quantile(&doubles(schema, field, &values), 0.5)),
-        MetricKind::Percentile(share) => {
-            number(quantile(&doubles(schema, field, &values), share))
-        }
+        MetricKind::Percentile(share) => number(quantile(&doubles(schema, field, &values), share)),
     }
 }
 
@@ -185,7 +193,10 @@ fn sum(values: &[Value]) -> Value {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "these figures are doubles by contract")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "these figures are doubles by contract"
+)]
 fn doubles(schema: &SchemaSnapshot, field: Field, values: &[Value]) -> Vec<f64> {
     let scale = match field.property_type(schema) {
         PropertyType::Decimal(size) => 10_f64.powi(i32::from(size.scale)),
@@ -208,7 +219,10 @@ fn mean(values: &[f64]) -> Option<f64> {
 #[expect(clippy::cast_precision_loss, reason = "no test holds 2^53 records")]
 fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values).filter(|_| values.len() > 1)?;
-    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    let squares = values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>();
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 

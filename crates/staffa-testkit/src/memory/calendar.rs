@@ -59,7 +59,9 @@ fn year_and_month(day: i64) -> (i64, i64) {
     while first_of(year + 1, 1) <= day {
         year += 1;
     }
-    let month = (2..=12).take_while(|month| first_of(year, *month) <= day).count();
+    let month = (2..=12)
+        .take_while(|month| first_of(year, *month) <= day)
+        .count();
     (year, 1 + i64::try_from(month).unwrap_or(0))
 }
 
@@ -71,9 +73,12 @@ mod tests {
 
     #[test]
     fn the_first_days_of_known_months_are_right() {
-        for (year, month, day) in
-            [(1, 1, -719_162), (1970, 1, 0), (2000, 3, 11_017), (9999, 12, 2_932_866)]
-        {
+        for (year, month, day) in [
+            (1, 1, -719_162),
+            (1970, 1, 0),
+            (2000, 3, 11_017),
+            (9999, 12, 2_932_866),
+        ] {
             assert_eq!(first_of(year, month), day, "{year}-{month}");
         }
         assert_eq!(i64::from(DATE_MIN), first_of(1, 1));

@@ -46,8 +46,11 @@ impl RecordReader for MemoryEngine {
         found.sort_by(|left, right| order(&sort, left, right));
         let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
         let limit = query.limit.and_then(|limit| usize::try_from(limit).ok());
-        let page: Vec<Record> =
-            found.into_iter().skip(offset).take(limit.unwrap_or(usize::MAX)).collect();
+        let page: Vec<Record> = found
+            .into_iter()
+            .skip(offset)
+            .take(limit.unwrap_or(usize::MAX))
+            .collect();
         let selected = query.selected();
         let batches = (0..page.len()).step_by(BATCH_RECORDS).map(move |from| {
             let to = page.len().min(from + BATCH_RECORDS);
@@ -63,7 +66,10 @@ impl RecordReader for MemoryEngine {
         _exact: bool,
     ) -> Result<Count, StorageError> {
         let content = self.content(schema)?;
-        let found = content.records().values().filter(|record| matches(filter, record));
+        let found = content
+            .records()
+            .values()
+            .filter(|record| matches(filter, record));
         Ok(Count {
             records: found.count() as u64,
             exact: true,

@@ -127,7 +127,9 @@ fn check_version(
     expected: Option<i64>,
 ) -> Result<(), StorageError> {
     let stored = content.records().get(&id);
-    let current = stored.ok_or(StorageError::RecordNotFound { operation })?.version;
+    let current = stored
+        .ok_or(StorageError::RecordNotFound { operation })?
+        .version;
     if expected.is_some_and(|expected| expected != current) {
         return Err(StorageError::VersionMismatch { operation, current });
     }
@@ -163,7 +165,13 @@ impl WriteSession for MemorySession {
             for batch in &self.batches {
                 let records = records_of(&self.schema, batch.records());
                 for (row, record) in records.into_iter().enumerate() {
-                    write(content, &self.mode, batch.origin(row).0, record, &mut receipt)?;
+                    write(
+                        content,
+                        &self.mode,
+                        batch.origin(row).0,
+                        record,
+                        &mut receipt,
+                    )?;
                 }
             }
             Ok(receipt)
@@ -183,8 +191,7 @@ fn write(
         operation: usize::try_from(index).unwrap_or(usize::MAX),
     };
     let (change, count) = match (mode, stored) {
-        (WriteMode::Insert, _)
-        | (WriteMode::Upsert { .. } | WriteMode::Ignore { .. }, None) => {
+        (WriteMode::Insert, _) | (WriteMode::Upsert { .. } | WriteMode::Ignore { .. }, None) => {
             (content.insert(record), &mut receipt.inserted)
         }
         (WriteMode::Upsert { .. }, Some(stored)) => {
@@ -212,11 +219,7 @@ fn write(
 }
 
 /// The stored record keeps its identity and creation; the request's record gives the time.
-fn next_version(
-    stored: &Record,
-    given: &Record,
-    values: Vec<staffa_domain::Value>,
-) -> Record {
+fn next_version(stored: &Record, given: &Record, values: Vec<staffa_domain::Value>) -> Record {
     Record {
         id: stored.id,
         created_at: stored.created_at,

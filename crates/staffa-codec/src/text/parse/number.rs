@@ -99,9 +99,9 @@ impl Number {
         }
         match scaled(literal, 0) {
             Ok(value) => i64::try_from(value).map_err(|_| integer_range()),
-            Err(Inexact::Fraction) => {
-                Err(ParseProblem::mismatch("must be an integer, without a fraction"))
-            }
+            Err(Inexact::Fraction) => Err(ParseProblem::mismatch(
+                "must be an integer, without a fraction",
+            )),
             Err(Inexact::Overflow) => Err(integer_range()),
         }
     }
@@ -114,13 +114,21 @@ impl Number {
             #[expect(clippy::cast_precision_loss, reason = "at most 2^53 is exact")]
             let size = self.mantissa as f64;
             let power = EXACT_POWERS[self.exponent.unsigned_abs() as usize];
-            let size = if self.exponent < 0 { size / power } else { size * power };
+            let size = if self.exponent < 0 {
+                size / power
+            } else {
+                size * power
+            };
             return Ok(if self.is_negative { -size } else { size });
         }
-        let value = std::str::from_utf8(literal).ok().and_then(|text| text.parse::<f64>().ok());
+        let value = std::str::from_utf8(literal)
+            .ok()
+            .and_then(|text| text.parse::<f64>().ok());
         match value {
             Some(value) if value.is_finite() => Ok(value),
-            _ => Err(ParseProblem::range("must fit a 64-bit floating-point number")),
+            _ => Err(ParseProblem::range(
+                "must fit a 64-bit floating-point number",
+            )),
         }
     }
 
@@ -182,7 +190,9 @@ fn scan_exponent(bytes: &[u8], start: usize) -> Result<(i32, usize), NoNumber> {
     let mut at = digits;
     let mut size = 0_i32;
     while let Some(digit @ b'0'..=b'9') = bytes.get(at).copied() {
-        size = size.saturating_mul(10).saturating_add(i32::from(digit - b'0'));
+        size = size
+            .saturating_mul(10)
+            .saturating_add(i32::from(digit - b'0'));
         at += 1;
     }
     if at == digits {
@@ -215,27 +225,30 @@ fn scaled(literal: &[u8], scale: i64) -> Result<i128, Inexact> {
     let point = mantissa.iter().position(|byte| *byte == b'.');
     let fraction = point.map_or(0, |at| mantissa.len() - at - 1);
     let count = mantissa.len() - usize::from(point.is_some());
-    let digits = mantissa.iter().filter(|byte| **byte != b'.').map(|byte| byte - b'0');
+    let digits = mantissa
+        .iter()
+        .filter(|byte| **byte != b'.')
+        .map(|byte| byte - b'0');
     let shift = scale + exponent - i64::try_from(fraction).unwrap_or(i64::MAX);
     let dropped = usize::try_from(-shift).unwrap_or(0).min(count);
     let mut value = 0_i128;
     for (place, digit) in digits.enumerate() {
         if place < count - dropped {
-            let grown = value.checked_mul(10).and_then(|v| v.checked_add(i128::from(digit)));
+            let grown = value
+                .checked_mul(10)
+                .and_then(|v| v.checked_add(i128::from(digit)));
             value = grown.ok_or(Inexact::Overflow)?;
         } else if digit != 0 {
             return Err(Inexact::Fraction);
         }
     }
     if value != 0 && shift > 0 {
-        let power = u32::try_from(shift).ok().and_then(|shift| 10_i128.checked_pow(shift));
-        value = power.and_then(|power| value.checked_mul(power)).ok_or(Inexact::Overflow)?;
+        let power = u32::try_from(shift)
+            .ok()
+            .and_then(|shift| 10_i128.checked_pow(shift));
+        value = power
+            .and_then(|power| value.checked_mul(power))
+            .ok_or(Inexact::Overflow)?;
     }
     Ok(if is_negative { -value } else { value })
-}
-
-impl Default for NoNumber {
-    fn default() -> Self {
-        Self { at: 0 }
-    }
 }

@@ -50,16 +50,22 @@ fn date_days(bytes: &[u8]) -> Result<i64, Flaw> {
         dashes.then_some((year, month, day))
     };
     let (year, month, day) = read().ok_or(Flaw::Form)?;
-    let valid = year >= 1
-        && (1..=12).contains(&month)
-        && day >= 1
-        && day <= days_in_month(year, month);
-    if valid { Ok(days_from_civil(year, month, day)) } else { Err(Flaw::Range) }
+    let valid =
+        year >= 1 && (1..=12).contains(&month) && day >= 1 && day <= days_in_month(year, month);
+    if valid {
+        Ok(days_from_civil(year, month, day))
+    } else {
+        Err(Flaw::Range)
+    }
 }
 
 #[inline]
 pub(super) fn parse_date(text: &[u8]) -> Result<i32, ParseProblem> {
-    let days = if text.len() == 10 { date_days(text) } else { Err(Flaw::Form) };
+    let days = if text.len() == 10 {
+        date_days(text)
+    } else {
+        Err(Flaw::Form)
+    };
     match days {
         Ok(days) => {
             i32::try_from(days).map_err(|_| ParseProblem::range("must be a date of the calendar"))
@@ -123,7 +129,11 @@ fn fraction_micros(text: &[u8]) -> Result<(i64, &[u8]), Flaw> {
         place /= 10;
         count += 1;
     }
-    if count == 0 { Err(Flaw::Form) } else { Ok((micros, &digits[count..])) }
+    if count == 0 {
+        Err(Flaw::Form)
+    } else {
+        Ok((micros, &digits[count..]))
+    }
 }
 
 #[inline]

@@ -1,0 +1,309 @@
+//! A JSON array of records, or one record alone, from chunks.
+
+use std::sync::Arc;
+
+use staffa_domain::DecodedBatch;
+use staffa_domain::error::RecordErrorCode;
+use staffa_domain::schema::SchemaSnapshot;
+
+use super::cursor::{Cursor, Fault, FaultKind};
+use super::frame::Framer;
+use super::record::RecordReader;
+use super::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
+
+/// What may come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The array's opening bracket.
+    Start,
+    /// A record; or the end, in an empty array.
+    First,
+    /// A record.
+    Next,
+    /// The rest of a record whose beginning is in `tail`.
+    Within,
+    /// A comma or the end.
+    After,
+    /// Nothing but space.
+    Done,
+}
+
+/// Reads an array of records. A record that lies within one chunk is read where it is.
+#[derive(Debug)]
+pub(super) struct ArrayDecoder {
+    reader: RecordReader,
+    state: State,
+    is_single: bool,
+    tail: Vec<u8>,
+    framer: Framer,
+    /// Where the current chunk starts in the body.
+    offset: u64,
+}
+
+impl ArrayDecoder {
+    pub(super) fn new(schema: Arc<SchemaSnapshot>, options: DecodeOptions) -> Self {
+        Self {
+            reader: RecordReader::new(schema, options, false),
+            state: State::Start,
+            is_single: false,
+            tail: Vec::new(),
+            framer: Framer::default(),
+            offset: 0,
+        }
+    }
+
+    /// Reads one object instead of an array.
+    pub(super) fn single(schema: Arc<SchemaSnapshot>, options: DecodeOptions) -> Self {
+        Self {
+            is_single: true,
+            state: State::Next,
+            ..Self::new(schema, options)
+        }
+    }
+
+    /// Says where in the body the next chunk starts.
+    pub(super) const fn start_at(&mut self, offset: u64) {
+        self.offset = offset;
+    }
+
+    /// Whether the record read last had the property at all.
+    pub(super) fn has_member(&self, position: usize) -> bool {
+        self.reader.was_present(position)
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Reads up to the end of the array or of the chunk; answers how much it read.
+    pub(super) fn consume(&mut self, chunk: &[u8]) -> Result<usize, DecodeError> {
+        let mut at = 0;
+        let mut checked = None;
+        loop {
+            if self.state == State::Within {
+                match self.framer.scan(&chunk[at..]) {
+                    Some(len) => {
+                        self.extend_tail(&chunk[at..at + len])?;
+                        at += len;
+                        self.read_tail(self.offset + at as u64)?;
+                    }
+                    None => {
+                        self.extend_tail(&chunk[at..])?;
+                        at = chunk.len();
+                    }
+                }
+            }
+            let mut cursor = Cursor::new(chunk, at);
+            cursor.skip_space();
+            at = cursor.at;
+            if at == chunk.len() || self.state == State::Done {
+                self.offset += at as u64;
+                return Ok(at);
+            }
+            if self.punctuation(chunk[at], at)? {
+                at += 1;
+                continue;
+            }
+            self.check_opening(chunk[at], at)?;
+            // Validated once a chunk, and only where records are read in place.
+            let text = *checked.get_or_insert_with(|| at + valid_prefix(&chunk[at..]));
+            at = self.read_in_place(chunk, text, at)?;
+        }
+    }
+
+    /// Takes a byte between records; false when a record starts with it.
+    fn punctuation(&mut self, byte: u8, at: usize) -> Result<bool, DecodeError> {
+        self.state = match (self.state, byte) {
+            (State::Start, b'[') => State::First,
+            (State::First, b']') if !self.is_single => State::Done,
+            (State::After, b',') => State::Next,
+            (State::After, b']') => State::Done,
+            (State::First | State::Next, _) => return Ok(false),
+            (State::Start, _) => return Err(self.malformed(at, "expected an array of records")),
+            _ => return Err(self.malformed(at, "expected a comma or the end of the array")),
+        };
+        Ok(true)
+    }
+
+    fn check_opening(&self, byte: u8, at: usize) -> Result<(), DecodeError> {
+        if self.is_single && byte != b'{' {
+            return Err(self.malformed(at, "a record must be an object"));
+        }
+        match byte {
+            b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Ok(()),
+            _ => Err(self.malformed(at, "expected a record")),
+        }
+    }
+
+    /// Reads the record at `at` if all of it is here, else starts a tail.
+    #[inline]
+    fn read_in_place(
+        &mut self,
+        chunk: &[u8],
+        text: usize,
+        at: usize,
+    ) -> Result<usize, DecodeError> {
+        if chunk[at] == b'{' {
+            match self.reader.read(&chunk[..text], at) {
+                Ok(end) => {
+                    self.check_size(end - at)?;
+                    self.reader.rows.commit(end - at);
+                    self.state = if self.is_single {
+                        State::Done
+                    } else {
+                        State::After
+                    };
+                    return Ok(end);
+                }
+                Err(Fault {
+                    kind: FaultKind::End,
+                    ..
+                }) => self.reader.rows.roll_back(),
+                Err(fault) => {
+                    self.reader.rows.roll_back();
+                    return Err(self.malformed(fault.at, fault.why()));
+                }
+            }
+        }
+        self.tail.clear();
+        self.framer = Framer::default();
+        self.state = State::Within;
+        Ok(at)
+    }
+
+    fn extend_tail(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        self.check_size(self.tail.len() + bytes.len())?;
+        self.tail.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Reads the record that is whole in the tail; the body has been read up to `end`.
+    fn read_tail(&mut self, end: u64) -> Result<(), DecodeError> {
+        let tail = std::mem::take(&mut self.tail);
+        let start = end - tail.len() as u64;
+        if let Err(fault) = self.try_tail(&tail) {
+            self.reader.rows.roll_back();
+            let error = self.malformed(0, fault.why());
+            return Err(error.at_byte(start + fault.at as u64));
+        }
+        self.state = if self.is_single {
+            State::Done
+        } else {
+            State::After
+        };
+        self.tail = tail;
+        self.tail.clear();
+        Ok(())
+    }
+
+    fn try_tail(&mut self, tail: &[u8]) -> Result<(), Fault> {
+        let text = valid_prefix(tail);
+        if text < tail.len() {
+            // What comes before the bad byte may be wrong in its own way.
+            return match self.reader.read(&tail[..text], 0) {
+                Err(
+                    fault @ Fault {
+                        kind: FaultKind::Syntax(_),
+                        ..
+                    },
+                ) => Err(fault),
+                _ => Err(Fault::syntax(text, "the text is not UTF-8")),
+            };
+        }
+        if tail.first() == Some(&b'{') {
+            let end = self.reader.read(tail, 0)?;
+            if end < tail.len() {
+                return Err(Fault::syntax(
+                    end,
+                    "expected a comma or the end of the array",
+                ));
+            }
+            self.reader.rows.commit(tail.len());
+            return Ok(());
+        }
+        let mut cursor = Cursor::new(tail, 0);
+        self.reader.tools.skip(&mut cursor)?;
+        if cursor.at < tail.len() {
+            return Err(Fault::syntax(
+                cursor.at,
+                "expected a comma or the end of the array",
+            ));
+        }
+        let message = "a record must be an object".to_owned();
+        self.reader
+            .rows
+            .fail(RecordErrorCode::Malformed, message, tail, tail.len());
+        Ok(())
+    }
+
+    fn check_size(&self, len: usize) -> Result<(), DecodeError> {
+        let most = self.reader.rows.options.record_bytes_max;
+        if len <= most {
+            return Ok(());
+        }
+        let message = format!("a record is larger than {most} bytes");
+        let error = DecodeError::new(DecodeErrorCode::TooLarge, message);
+        Err(error.at_index(self.reader.rows.index()))
+    }
+
+    #[cold]
+    fn malformed(&self, at: usize, why: &str) -> DecodeError {
+        DecodeError::new(DecodeErrorCode::MalformedJson, why)
+            .at_byte(self.offset + at as u64)
+            .at_index(self.reader.rows.index())
+    }
+}
+
+/// How many bytes from the start are UTF-8; a character that is cut off counts as not.
+pub(super) fn valid_prefix(bytes: &[u8]) -> usize {
+    if simdutf8::basic::from_utf8(bytes).is_ok() {
+        return bytes.len();
+    }
+    match simdutf8::compat::from_utf8(bytes) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    }
+}
+
+impl BatchDecoder for ArrayDecoder {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
+        let read = self.consume(chunk)?;
+        if read < chunk.len() {
+            return Err(self.malformed(0, "expected nothing after the end"));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Option<DecodedBatch> {
+        self.reader.rows.take()
+    }
+
+    fn finish(&mut self) -> Result<(), DecodeError> {
+        if self.state == State::Within {
+            // Wrong and cut off is wrong first.
+            let tail = std::mem::take(&mut self.tail);
+            let start = self.offset - tail.len() as u64;
+            let outcome = self.try_tail(&tail);
+            self.reader.rows.roll_back();
+            if let Err(
+                fault @ Fault {
+                    kind: FaultKind::Syntax(_),
+                    ..
+                },
+            ) = outcome
+            {
+                return Err(self
+                    .malformed(0, fault.why())
+                    .at_byte(start + fault.at as u64));
+            }
+        }
+        if self.state != State::Done {
+            let error = DecodeError::new(DecodeErrorCode::Truncated, "the body ends too early");
+            return Err(error
+                .at_byte(self.offset)
+                .at_index(self.reader.rows.index()));
+        }
+        self.reader.rows.flush();
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! Which column of an Arrow source is which property.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::Schema as ArrowSchema;
+
+use staffa_domain::batch::Origin;
+use staffa_domain::schema::{SchemaSnapshot, UnknownProperties};
+use staffa_domain::{DecodedBatch, RecordError};
+
+use super::convert::{Converted, Flaw, convert, repeat};
+use crate::decode::rows::unknown_message;
+use crate::decode::walk::escape_pointer;
+use crate::decode::{DecodeError, DecodeErrorCode, DecodeOptions};
+
+/// Maps record batches of one Arrow schema to one of ours.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    schema: Arc<SchemaSnapshot>,
+    options: DecodeOptions,
+    /// The source column of each property.
+    sources: Vec<Option<usize>>,
+    code: DecodeErrorCode,
+    first: u64,
+}
+
+impl Mapping {
+    /// Matches names; `code` is what a column that cannot be read is an error of.
+    pub(super) fn new(
+        schema: Arc<SchemaSnapshot>,
+        options: DecodeOptions,
+        source: &ArrowSchema,
+        code: DecodeErrorCode,
+    ) -> Result<Self, DecodeError> {
+        let mut sources = vec![None; schema.schema().properties.len()];
+        for (index, field) in source.fields().iter().enumerate() {
+            let name = field.name();
+            let pointer = || format!("/{}", escape_pointer(name));
+            match schema.position(name) {
+                Some(position) if sources[position].is_some() => {
+                    let message = format!("the column {name} comes twice");
+                    return Err(DecodeError::new(code, message).at(pointer()));
+                }
+                Some(position) => sources[position] = Some(index),
+                None if schema.schema().unknown_properties == UnknownProperties::Ignore => {}
+                None => {
+                    let message = unknown_message(&schema, name);
+                    let error = DecodeError::new(DecodeErrorCode::UnknownProperty, message);
+                    return Err(error.at(pointer()));
+                }
+            }
+        }
+        Ok(Self {
+            schema,
+            options,
+            sources,
+            code,
+            first: 0,
+        })
+    }
+
+    /// Maps a batch, in pieces of at most `batch_rows` records.
+    pub(super) fn map(
+        &mut self,
+        source: &RecordBatch,
+        out: &mut dyn FnMut(DecodedBatch),
+    ) -> Result<(), DecodeError> {
+        let most = self.options.batch_rows.max(1);
+        for start in (0..source.num_rows()).step_by(most) {
+            let len = most.min(source.num_rows() - start);
+            out(self.map_piece(&source.slice(start, len))?);
+        }
+        Ok(())
+    }
+
+    fn map_piece(&mut self, source: &RecordBatch) -> Result<DecodedBatch, DecodeError> {
+        let len = source.num_rows();
+        let mut errors = Vec::new();
+        let mut properties = Vec::with_capacity(self.sources.len());
+        let layout = self.schema.property_layout().fields();
+        let declared = self.schema.schema().properties.iter();
+        for ((property, field), index) in declared.zip(layout).zip(&self.sources) {
+            let Some(index) = index else {
+                properties.push(repeat(property, field.data_type(), len));
+                continue;
+            };
+            let column = source.column(*index);
+            let kind = &property.property_type;
+            let Converted { array, flaws } =
+                convert(column, kind, field.data_type(), self.options.depth_max).map_err(
+                    |why| {
+                        let message = format!("the column {} {why}", property.name);
+                        DecodeError::new(self.code, message).at(format!("/{}", property.name))
+                    },
+                )?;
+            debug_assert_eq!(array.len(), len, "a conversion keeps every value");
+            properties.push(array);
+            let first = self.first;
+            errors.extend(
+                flaws
+                    .into_iter()
+                    .map(|flaw| error(first, property.name.as_str(), flaw)),
+            );
+        }
+        errors.sort_by_key(|error| error.index);
+        let origin = Origin {
+            first: self.first,
+            lines: None,
+        };
+        self.first += len as u64;
+        Ok(DecodedBatch {
+            schema: Arc::clone(&self.schema),
+            properties,
+            len,
+            origin,
+            errors,
+        })
+    }
+}
+
+fn error(first: u64, name: &str, flaw: Flaw) -> RecordError {
+    RecordError {
+        index: first + flaw.row as u64,
+        line: None,
+        pointer: format!("/{name}{}", flaw.pointer),
+        code: flaw.code,
+        message: flaw.message,
+        value: flaw.value,
+    }
+}

@@ -1,0 +1,375 @@
+//! Bodies of the form `{"schema_name": …, "data": …}`, whose members come in any order.
+
+use std::sync::Arc;
+
+use staffa_domain::DecodedBatch;
+use staffa_domain::schema::SchemaSnapshot;
+
+use super::array::{ArrayDecoder, valid_prefix};
+use super::cursor::{Cursor, unescape};
+use super::frame::Framer;
+use super::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
+
+/// The longest name of a member or a schema that is looked at, in bytes.
+const NAME_MAX: usize = 1_024;
+
+/// What `data` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One record.
+    Object,
+    /// An array of records.
+    Array,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    SchemaName,
+    Data,
+}
+
+/// What may come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Start,
+    KeyOrEnd,
+    NextKey,
+    Key,
+    Colon(Member),
+    Value(Member),
+    Name,
+    /// The records, to be decoded as they come, once the schema is resolved.
+    Data,
+    /// The records before the schema's name: kept until it is known.
+    Kept,
+    CommaOrEnd,
+    Done,
+}
+
+/// Reads an envelope. Push chunks until the schema's name is known, resolve it, then go on
+/// as with any [`BatchDecoder`].
+#[derive(Debug)]
+pub struct EnvelopeDecoder {
+    phase: Phase,
+    framer: Framer,
+    token: Vec<u8>,
+    name: Option<String>,
+    shape: Option<Shape>,
+    target: Option<(Arc<SchemaSnapshot>, DecodeOptions)>,
+    inner: Option<ArrayDecoder>,
+    /// Records that came before the schema's name, and where they start.
+    kept: Vec<u8>,
+    kept_at: u64,
+    /// What was pushed after the name was known and before it was resolved.
+    pending: Vec<u8>,
+    buffer_max: usize,
+    /// Where the next unread byte stands in the body.
+    offset: u64,
+}
+
+impl EnvelopeDecoder {
+    /// Makes one that keeps at most `buffer_max` bytes of records whose schema it does not
+    /// know yet.
+    pub fn new(buffer_max: usize) -> Self {
+        Self {
+            phase: Phase::Start,
+            framer: Framer::default(),
+            token: Vec::new(),
+            name: None,
+            shape: None,
+            target: None,
+            inner: None,
+            kept: Vec::new(),
+            kept_at: 0,
+            pending: Vec::new(),
+            buffer_max,
+            offset: 0,
+        }
+    }
+
+    /// Reads all of a chunk; answers the schema's name once it is known.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<Option<&str>, DecodeError> {
+        if self.is_waiting() {
+            self.hold(chunk)?;
+        } else {
+            let read = self.read(chunk)?;
+            self.hold(&chunk[read..])?;
+        }
+        Ok(self.name.as_deref())
+    }
+
+    /// Says which schema the name stands for and reads what had to wait for it.
+    pub fn resolve(
+        &mut self,
+        schema: Arc<SchemaSnapshot>,
+        options: DecodeOptions,
+    ) -> Result<(), DecodeError> {
+        self.target = Some((schema, options));
+        if self.phase == Phase::Data {
+            self.start_inner(self.offset);
+        } else if self.is_kept_whole() {
+            self.start_inner(self.kept_at);
+            self.read_kept()?;
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let read = self.read(&pending)?;
+        debug_assert_eq!(
+            read,
+            pending.len(),
+            "nothing waits once the schema is known"
+        );
+        Ok(())
+    }
+
+    /// What `data` is, once it has begun.
+    pub const fn shape(&self) -> Option<Shape> {
+        self.shape
+    }
+
+    /// The schema's name, once it is known.
+    pub fn schema_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The next completed batch.
+    pub fn take(&mut self) -> Option<DecodedBatch> {
+        self.inner.as_mut().and_then(BatchDecoder::take)
+    }
+
+    /// Says that the body is over. Without a resolved schema it only checks that both
+    /// members are there.
+    pub fn finish(&mut self) -> Result<(), DecodeError> {
+        if self.is_waiting() {
+            return Ok(());
+        }
+        if self.phase != Phase::Done {
+            let error = DecodeError::new(DecodeErrorCode::Truncated, "the body ends too early");
+            return Err(error.at_byte(self.offset));
+        }
+        for (is_there, name) in [
+            (self.name.is_some(), "schema_name"),
+            (self.shape.is_some(), "data"),
+        ] {
+            if !is_there {
+                let message = format!("{name} is missing");
+                let error = DecodeError::new(DecodeErrorCode::MalformedJson, message);
+                return Err(error.at(format!("/{name}")));
+            }
+        }
+        self.inner.as_mut().map_or(Ok(()), BatchDecoder::finish)
+    }
+
+    /// Whether the records begin now and nobody has said what they are.
+    fn is_waiting(&self) -> bool {
+        self.phase == Phase::Data && self.inner.is_none()
+    }
+
+    fn is_kept_whole(&self) -> bool {
+        !self.kept.is_empty() && self.phase != Phase::Kept
+    }
+
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        if self.pending.len() + bytes.len() > self.buffer_max.max(bytes.len()) {
+            return Err(self.too_large());
+        }
+        self.pending.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Reads until the chunk ends or the schema must be known; answers how much it read.
+    fn read(&mut self, chunk: &[u8]) -> Result<usize, DecodeError> {
+        let start = self.offset;
+        let mut at = 0;
+        while at < chunk.len() && !self.is_waiting() {
+            at += self.step(&chunk[at..])?;
+            self.offset = start + at as u64;
+        }
+        Ok(at)
+    }
+
+    /// Reads one thing at the start of `rest`, which is not empty, or the space before it.
+    fn step(&mut self, rest: &[u8]) -> Result<usize, DecodeError> {
+        match self.phase {
+            Phase::Key | Phase::Name => return self.read_token(rest),
+            Phase::Kept => return self.keep(rest),
+            Phase::Data => return self.read_data(rest),
+            _ => {}
+        }
+        let mut cursor = Cursor::new(rest, 0);
+        cursor.skip_space();
+        let Some(byte) = rest.get(cursor.at).copied() else {
+            return Ok(rest.len());
+        };
+        let (next, is_taken) = match (self.phase, byte) {
+            (Phase::Start, b'{') => (Phase::KeyOrEnd, true),
+            (Phase::KeyOrEnd | Phase::NextKey, b'"') => (Phase::Key, false),
+            (Phase::KeyOrEnd | Phase::CommaOrEnd, b'}') => (Phase::Done, true),
+            (Phase::CommaOrEnd, b',') => (Phase::NextKey, true),
+            (Phase::Colon(member), b':') => (Phase::Value(member), true),
+            (Phase::Value(Member::SchemaName), b'"') => (Phase::Name, false),
+            (Phase::Value(Member::Data), b'{' | b'[') => {
+                self.start_data(byte, self.offset + cursor.at as u64);
+                let is_known = self.name.is_some();
+                (if is_known { Phase::Data } else { Phase::Kept }, false)
+            }
+            (phase, _) => return Err(self.unexpected(phase, cursor.at)),
+        };
+        if matches!(next, Phase::Key | Phase::Name | Phase::Kept) {
+            self.framer = Framer::default();
+            self.token.clear();
+        }
+        self.phase = next;
+        Ok(cursor.at + usize::from(is_taken))
+    }
+
+    fn unexpected(&self, phase: Phase, at: usize) -> DecodeError {
+        let (why, pointer) = match phase {
+            Phase::Start => ("expected an object", ""),
+            Phase::Colon(_) => ("expected a colon", ""),
+            Phase::Value(Member::SchemaName) => ("must be a string", "/schema_name"),
+            Phase::Value(Member::Data) => ("must be an object or an array", "/data"),
+            Phase::CommaOrEnd => ("expected a comma or a closing brace", ""),
+            Phase::Done => ("expected nothing after the end", ""),
+            _ => ("expected a name in quotes", ""),
+        };
+        let error = DecodeError::new(DecodeErrorCode::MalformedJson, why);
+        error.at(pointer).at_byte(self.offset + at as u64)
+    }
+
+    fn start_data(&mut self, byte: u8, offset: u64) {
+        self.shape = Some(if byte == b'{' {
+            Shape::Object
+        } else {
+            Shape::Array
+        });
+        self.kept_at = offset;
+        if self.name.is_some() {
+            self.start_inner(offset);
+        }
+    }
+
+    fn start_inner(&mut self, offset: u64) {
+        if let Some((schema, options)) = self.target.clone() {
+            let mut inner = match self.shape {
+                Some(Shape::Object) => ArrayDecoder::single(schema, options),
+                _ => ArrayDecoder::new(schema, options),
+            };
+            inner.start_at(offset);
+            self.inner = Some(inner);
+        }
+    }
+
+    fn read_data(&mut self, rest: &[u8]) -> Result<usize, DecodeError> {
+        let Some(inner) = &mut self.inner else {
+            return Ok(0);
+        };
+        let read = inner.consume(rest).map_err(within_data)?;
+        if inner.is_done() {
+            self.phase = Phase::CommaOrEnd;
+        }
+        Ok(read)
+    }
+
+    fn keep(&mut self, rest: &[u8]) -> Result<usize, DecodeError> {
+        let end = self.framer.scan(rest);
+        let read = end.unwrap_or(rest.len());
+        if self.kept.len() + read > self.buffer_max {
+            return Err(self.too_large());
+        }
+        self.kept.extend_from_slice(&rest[..read]);
+        if end.is_some() {
+            self.phase = Phase::CommaOrEnd;
+        }
+        Ok(read)
+    }
+
+    fn read_kept(&mut self) -> Result<(), DecodeError> {
+        let kept = std::mem::take(&mut self.kept);
+        if let Some(inner) = &mut self.inner {
+            inner.push(&kept).map_err(within_data)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a member's name or the schema's name.
+    fn read_token(&mut self, rest: &[u8]) -> Result<usize, DecodeError> {
+        let end = self.framer.scan(rest);
+        let read = end.unwrap_or(rest.len());
+        self.token.extend_from_slice(&rest[..read.min(NAME_MAX)]);
+        if self.token.len() > NAME_MAX {
+            let error = DecodeError::new(DecodeErrorCode::TooLarge, "a name is too long");
+            return Err(error.at_byte(self.offset));
+        }
+        if end.is_some() {
+            let text = self.token_text()?;
+            self.phase = if self.phase == Phase::Name {
+                self.name = Some(text);
+                Phase::CommaOrEnd
+            } else {
+                Phase::Colon(self.member(&text)?)
+            };
+        }
+        Ok(read)
+    }
+
+    fn token_text(&self) -> Result<String, DecodeError> {
+        let bad = |why| DecodeError::new(DecodeErrorCode::MalformedJson, why).at_byte(self.offset);
+        if valid_prefix(&self.token) < self.token.len() {
+            return Err(bad("the text is not UTF-8"));
+        }
+        let mut cursor = Cursor::new(&self.token, 0);
+        let text = cursor.string().map_err(|fault| bad(fault.why()))?;
+        let mut out = Vec::new();
+        unescape(&self.token[text.start..text.end], &mut out);
+        String::from_utf8(out).map_err(|_| bad("the text is not UTF-8"))
+    }
+
+    fn member(&self, name: &str) -> Result<Member, DecodeError> {
+        let (member, is_again) = match name {
+            "schema_name" => (Member::SchemaName, self.name.is_some()),
+            "data" => (Member::Data, self.shape.is_some()),
+            _ => {
+                let message = format!("unknown member {name}; expected schema_name and data");
+                let pointer = format!("/{}", super::walk::escape_pointer(name));
+                let error = DecodeError::new(DecodeErrorCode::UnknownProperty, message);
+                return Err(error.at(pointer).at_byte(self.offset));
+            }
+        };
+        if is_again {
+            let message = format!("{name} appears twice");
+            let error = DecodeError::new(DecodeErrorCode::MalformedJson, message);
+            return Err(error.at(format!("/{name}")).at_byte(self.offset));
+        }
+        Ok(member)
+    }
+
+    fn too_large(&self) -> DecodeError {
+        let message = format!(
+            "more than {} bytes of data come before schema_name; put schema_name first",
+            self.buffer_max
+        );
+        DecodeError::new(DecodeErrorCode::TooLarge, message).at("/data")
+    }
+}
+
+fn within_data(error: DecodeError) -> DecodeError {
+    let pointer = match error.index {
+        Some(index) => format!("/data/{index}"),
+        None => "/data".to_owned(),
+    };
+    error.at(pointer)
+}
+
+impl BatchDecoder for EnvelopeDecoder {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
+        Self::push(self, chunk).map(|_| ())
+    }
+
+    fn take(&mut self) -> Option<DecodedBatch> {
+        Self::take(self)
+    }
+
+    fn finish(&mut self) -> Result<(), DecodeError> {
+        Self::finish(self)
+    }
+}

@@ -1,0 +1,298 @@
+//! The schemas and their versions in tables of our own, and the storage of each schema.
+//! All changes go through the lane, so none meets a write halfway.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, TimestampMicrosecondType};
+use async_trait::async_trait;
+use duckdb::Connection;
+use staffa_domain::ports::{SchemaCatalog, SchemaChange, StoredSchema};
+use staffa_domain::{Field, SchemaSnapshot, StorageError, Timestamp};
+
+use crate::engine::{Engine, Link, commit_unknown, moved, not_found};
+use crate::error::{Class, Fault};
+use crate::lane::Lane;
+use crate::sql::{Sql, names};
+use crate::transaction::{CommitError, Transaction};
+use crate::types::sql_type;
+
+/// The catalog port.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    engine: Arc<Engine>,
+    lane: Arc<Lane>,
+}
+
+impl Catalog {
+    /// A catalog whose work goes through the lane.
+    pub(crate) const fn new(engine: Arc<Engine>, lane: Arc<Lane>) -> Self {
+        Self { engine, lane }
+    }
+}
+
+/// Microseconds since the epoch.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the catalog port has no clock, and nothing depends on this time but its display"
+)]
+pub(crate) fn now_micros() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or(0)
+}
+
+/// Notes the stored versions, so that writes can be checked against them.
+pub(crate) fn remember_all(engine: &Engine) -> Result<(), StorageError> {
+    let link = engine.connect()?;
+    for schema in stored(&link)? {
+        engine.remember(&schema.name, schema.version, None);
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl SchemaCatalog for Catalog {
+    async fn load(&self) -> Result<Vec<StoredSchema>, StorageError> {
+        self.engine.check_ready()?;
+        self.lane.call(|link| Ok(stored(link)?)).await
+    }
+
+    async fn apply(&self, change: SchemaChange) -> Result<(), StorageError> {
+        self.engine.check_ready()?;
+        let engine = Arc::clone(&self.engine);
+        self.lane
+            .call(move |link| carry_out(&engine, link, &change))
+            .await
+    }
+
+    async fn ensure(&self, schema: &Arc<SchemaSnapshot>) -> Result<(), StorageError> {
+        self.engine.check_ready()?;
+        let engine = Arc::clone(&self.engine);
+        let schema = Arc::clone(schema);
+        self.lane
+            .call(move |link| {
+                check_version(&engine, &schema)?;
+                let missing = !is_complete(link, &schema)?;
+                if missing {
+                    change_storage(&engine, link, &schema, |connection| {
+                        make_storage(connection, &schema)
+                    })?;
+                }
+                let layout = Arc::clone(schema.record_layout());
+                engine.remember(schema.name(), schema.version(), Some(layout));
+                Ok(())
+            })
+            .await
+    }
+
+    async fn changed(&self) {
+        // Only this process can write the file.
+        std::future::pending().await
+    }
+}
+
+fn stored(connection: &Connection) -> Result<Vec<StoredSchema>, Fault> {
+    let sql = Sql::new(
+        "SELECT name, version, document, created_at FROM staffa_catalog.schemas
+         WHERE current ORDER BY name",
+    );
+    let mut schemas = Vec::new();
+    for batch in sql.fetch(connection)? {
+        let names = batch.column(0).as_string::<i32>();
+        let versions = batch.column(1).as_primitive::<Int32Type>();
+        let documents = batch.column(2).as_string::<i32>();
+        let times = batch.column(3).as_primitive::<TimestampMicrosecondType>();
+        schemas.extend((0..batch.num_rows()).map(|row| StoredSchema {
+            name: names.value(row).to_owned(),
+            version: u32::try_from(versions.value(row)).unwrap_or(0),
+            document: documents.value(row).to_owned(),
+            created_at: Timestamp::from_micros(times.value(row)),
+        }));
+    }
+    Ok(schemas)
+}
+
+fn check_version(engine: &Engine, schema: &SchemaSnapshot) -> Result<(), StorageError> {
+    match engine.version_of(schema.name()) {
+        None => Err(not_found(schema.name())),
+        Some(version) if version != schema.version() => Err(moved(schema.name())),
+        Some(_) => Ok(()),
+    }
+}
+
+fn carry_out(engine: &Engine, link: &Link, change: &SchemaChange) -> Result<(), StorageError> {
+    match change {
+        SchemaChange::Create { to, document } => {
+            if engine.version_of(to.name()).is_some() {
+                return Err(moved(to.name()));
+            }
+            change_storage(engine, link, to, |connection| {
+                make_storage(connection, to)?;
+                add_version(connection, to, document)
+            })?;
+            remember(engine, to);
+        }
+        SchemaChange::Describe { from, to, document } => {
+            engine.check_schema(from)?;
+            change_storage(engine, link, to, |connection| {
+                add_version(connection, to, document)
+            })?;
+            remember(engine, to);
+        }
+        SchemaChange::Drop { from } => {
+            engine.check_schema(from)?;
+            change_storage(engine, link, from, |connection| {
+                let table = names::table(from);
+                connection.execute_batch(&format!("DROP TABLE {table}"))?;
+                let mut sql = Sql::new("DELETE FROM staffa_catalog.schemas WHERE name = ");
+                sql.bind_text(from.name()).execute(connection)?;
+                Ok(())
+            })?;
+            engine.forget(from.name());
+        }
+    }
+    Ok(())
+}
+
+fn remember(engine: &Engine, schema: &SchemaSnapshot) {
+    let layout = Some(Arc::clone(schema.record_layout()));
+    engine.remember(schema.name(), schema.version(), layout);
+}
+
+/// Runs a change of the catalog in its own transaction, with a checkpoint after it: replay
+/// of mixed definitions and data is where the engine has had faults.
+fn change_storage(
+    engine: &Engine,
+    link: &Link,
+    schema: &SchemaSnapshot,
+    work: impl FnOnce(&Connection) -> Result<(), Fault>,
+) -> Result<(), StorageError> {
+    let mut transaction = Transaction::begin(link)?;
+    transaction
+        .run(work)
+        .map_err(|fault| engine.answer(fault, schema))?;
+    match transaction.commit() {
+        Ok(committed) => engine.committed(committed),
+        Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
+            return Err(StorageError::Conflict);
+        }
+        Err(CommitError::RolledBack(fault)) => return Err(engine.answer(fault, schema)),
+        Err(CommitError::Unknown(_)) => {
+            engine.mark_lost();
+            return Err(commit_unknown());
+        }
+    };
+    // An open bulk session holds a checkpoint up; the maintenance thread makes it later.
+    if let Err(error) = link.execute_batch("CHECKPOINT") {
+        tracing::debug!(%error, "no checkpoint after a change of the catalog");
+    }
+    Ok(())
+}
+
+fn add_version(
+    connection: &Connection,
+    schema: &SchemaSnapshot,
+    document: &str,
+) -> Result<(), Fault> {
+    let mut retire =
+        Sql::new("UPDATE staffa_catalog.schemas SET current = false WHERE current AND name = ");
+    retire.bind_text(schema.name()).execute(connection)?;
+    let mut add = Sql::new("INSERT INTO staffa_catalog.schemas VALUES (");
+    add.bind_text(schema.name());
+    add.push(&format!(", {}, ", schema.version()))
+        .bind_text(document);
+    add.push(&format!(", make_timestamp({}), true)", now_micros()));
+    add.execute(connection)?;
+    Ok(())
+}
+
+/// The indexes a schema wants, as names and the statements that make them.
+fn indexes(schema: &SchemaSnapshot) -> Vec<(String, String)> {
+    let table = names::table(schema);
+    let mut indexes = Vec::new();
+    for group in schema.schema().unique_groups() {
+        let name = names::unique_index(schema, &group);
+        let columns: Vec<String> = group
+            .iter()
+            .map(|position| names::property_column(schema, *position))
+            .collect();
+        let statement = format!(
+            "CREATE UNIQUE INDEX IF NOT EXISTS {} ON {table} ({})",
+            names::quote(&name),
+            columns.join(", ")
+        );
+        indexes.push((name, statement));
+    }
+    for (position, property) in schema.schema().properties.iter().enumerate() {
+        let covered = schema.schema().unique_groups().contains(&vec![position]);
+        if property.indexed && !covered {
+            let name = names::plain_index(schema, position);
+            let statement = format!(
+                "CREATE INDEX IF NOT EXISTS {} ON {table} ({})",
+                names::quote(&name),
+                names::property_column(schema, position)
+            );
+            indexes.push((name, statement));
+        }
+    }
+    indexes
+}
+
+fn make_storage(connection: &Connection, schema: &SchemaSnapshot) -> Result<(), Fault> {
+    let (_, stored) = names::stored_columns(schema);
+    let system = stored.len() - schema.schema().properties.len();
+    let mut columns: Vec<String> = stored[..system]
+        .iter()
+        .map(|column| {
+            let kind = match column.as_str() {
+                "id" if schema.schema().append_only => "UUID NOT NULL",
+                "id" => "UUID PRIMARY KEY",
+                "version" => "BIGINT NOT NULL",
+                _ => "TIMESTAMP NOT NULL",
+            };
+            format!("{column} {kind}")
+        })
+        .collect();
+    for position in 0..schema.schema().properties.len() {
+        let field = Field::Property(position);
+        let column = names::property_column(schema, position);
+        columns.push(format!(
+            "{column} {}",
+            sql_type(field.property_type(schema))
+        ));
+    }
+    let table = names::table(schema);
+    connection.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS {table} ({})",
+        columns.join(", ")
+    ))?;
+    for (_, statement) in indexes(schema) {
+        connection.execute_batch(&statement)?;
+    }
+    Ok(())
+}
+
+fn is_complete(connection: &Connection, schema: &SchemaSnapshot) -> Result<bool, Fault> {
+    let present = |function: &str, column: &str, name: &str| -> Result<bool, Fault> {
+        let mut sql = Sql::new(format!(
+            "SELECT 1 FROM {function}() WHERE schema_name = 'records' AND {column} = "
+        ));
+        let found = sql.bind_text(name).fetch(connection)?;
+        Ok(found.iter().any(|batch| batch.num_rows() > 0))
+    };
+    if !present("duckdb_tables", "table_name", schema.name())? {
+        return Ok(false);
+    }
+    for (name, _) in indexes(schema) {
+        if !present("duckdb_indexes", "index_name", &name)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! What all parts of the adapter share: the open instance, its state, the known schemas.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use duckdb::Connection;
+use parking_lot::{Condvar, Mutex, RwLock};
+use staffa_domain::error::Unavailable;
+use staffa_domain::ports::EngineState;
+use staffa_domain::{SchemaSnapshot, StorageError};
+
+use crate::error::{Class, Fault};
+use crate::options::Options;
+use crate::transaction::Committed;
+
+/// The database files that this process has open. A second instance on one file would
+/// corrupt its indexes, and the engine does not notice.
+static OPENED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static CLOSED_ONE: Condvar = Condvar::new();
+
+/// The right to have one path open in this process; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct PathClaim(PathBuf);
+
+impl PathClaim {
+    /// Claims a path, waiting a little for an instance that is just going away.
+    pub(crate) fn take(path: &Path, patience: Duration) -> Option<Self> {
+        let mut opened = OPENED.lock();
+        while opened.contains(path) {
+            if CLOSED_ONE.wait_for(&mut opened, patience).timed_out() {
+                return None;
+            }
+        }
+        opened.insert(path.to_owned());
+        Some(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PathClaim {
+    fn drop(&mut self) {
+        OPENED.lock().remove(&self.0);
+        CLOSED_ONE.notify_all();
+    }
+}
+
+/// A connection that keeps its path claimed. The order of the fields matters: the
+/// connection closes before the claim is given back.
+pub(crate) struct Link {
+    connection: Connection,
+    claim: Arc<PathClaim>,
+}
+
+impl Link {
+    /// Joins a connection and its claim.
+    pub(crate) const fn new(connection: Connection, claim: Arc<PathClaim>) -> Self {
+        Self { connection, claim }
+    }
+
+    fn another(&self) -> Result<Self, Fault> {
+        Ok(Self {
+            connection: self.connection.try_clone()?,
+            claim: Arc::clone(&self.claim),
+        })
+    }
+}
+
+impl Deref for Link {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Link").field(&self.claim.0).finish()
+    }
+}
+
+const READY: u8 = 0;
+const REOPENING: u8 = 1;
+const CLOSED: u8 = 2;
+
+/// A schema as the running engine knows it. The layout tells a dropped and newly made
+/// schema of the same name and version from the one before.
+#[derive(Debug)]
+struct Known {
+    version: u32,
+    layout: Option<SchemaRef>,
+}
+
+/// The open instance and what is known about it.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// The settings.
+    pub(crate) options: Options,
+    /// The database file.
+    pub(crate) path: PathBuf,
+    /// Streams that are open now.
+    pub(crate) streams_open: AtomicUsize,
+    /// Bulk sessions that are open now.
+    pub(crate) sessions_open: AtomicUsize,
+    root: Mutex<Option<Link>>,
+    state: AtomicU8,
+    commits: AtomicU64,
+    schemas: RwLock<HashMap<String, Known>>,
+}
+
+impl Engine {
+    /// Wraps an instance. `first_commit` must be above all earlier commit numbers.
+    pub(crate) fn new(options: Options, path: PathBuf, root: Link, first_commit: u64) -> Self {
+        Self {
+            options,
+            path,
+            streams_open: AtomicUsize::new(0),
+            sessions_open: AtomicUsize::new(0),
+            root: Mutex::new(Some(root)),
+            state: AtomicU8::new(READY),
+            commits: AtomicU64::new(first_commit),
+            schemas: RwLock::new(HashMap::new()),
+        }
+    }
+
+    /// A further connection with our settings, which clones do not inherit.
+    pub(crate) fn connect(&self) -> Result<Link, StorageError> {
+        let root = self.root.lock();
+        let root = root.as_ref().ok_or(draining())?;
+        let link = root.another()?;
+        drop_page_columns_late(&link)?;
+        Ok(link)
+    }
+
+    /// Takes the root connection: with the last one the instance closes.
+    pub(crate) fn take_root(&self) -> Option<Link> {
+        self.root.lock().take()
+    }
+
+    /// The state as the monitor tells it.
+    pub(crate) fn state(&self) -> EngineState {
+        match self.state.load(Ordering::Acquire) {
+            READY => EngineState::Ready,
+            REOPENING => EngineState::Reopening,
+            _ => EngineState::Closed,
+        }
+    }
+
+    /// Refuses work unless the engine serves.
+    pub(crate) fn check_ready(&self) -> Result<(), StorageError> {
+        match self.state.load(Ordering::Acquire) {
+            READY => Ok(()),
+            REOPENING => Err(StorageError::Unavailable(Unavailable::Reopening)),
+            _ => Err(draining()),
+        }
+    }
+
+    /// Marks the engine as lost: it serves no more until it is opened again.
+    pub(crate) fn mark_lost(&self) {
+        let _ = self
+            .state
+            .compare_exchange(READY, REOPENING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Marks the engine as closed; answers whether it was not before.
+    pub(crate) fn mark_closed(&self) -> bool {
+        self.state.swap(CLOSED, Ordering::AcqRel) != CLOSED
+    }
+
+    /// Turns a fault into an answer, and notices a fatal one.
+    pub(crate) fn answer(&self, fault: Fault, schema: &SchemaSnapshot) -> StorageError {
+        if matches!(fault.class, Class::Fatal | Class::DurableButInvalid) {
+            self.mark_lost();
+        }
+        if fault.class == Class::Missing
+            && let Err(error) = self.check_schema(schema)
+        {
+            return error;
+        }
+        fault.about(schema.name())
+    }
+
+    /// The number of a commit that stands.
+    pub(crate) fn committed(&self, committed: Committed) -> u64 {
+        if committed == Committed::EngineLost {
+            self.mark_lost();
+        }
+        self.commits.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The number of the last commit.
+    pub(crate) fn last_commit(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
+    }
+
+    /// The version of a schema, if it is there.
+    pub(crate) fn version_of(&self, name: &str) -> Option<u32> {
+        self.schemas.read().get(name).map(|known| known.version)
+    }
+
+    /// Whether a schema is there in the version that the caller works with.
+    pub(crate) fn check_schema(&self, schema: &SchemaSnapshot) -> Result<(), StorageError> {
+        let schemas = self.schemas.read();
+        let name = schema.name();
+        let known = schemas.get(name).ok_or_else(|| not_found(name))?;
+        let same_layout = known.layout.as_ref().is_none_or(|layout| {
+            Arc::ptr_eq(layout, schema.record_layout()) || layout == schema.record_layout()
+        });
+        if known.version == schema.version() && same_layout {
+            Ok(())
+        } else {
+            Err(moved(name))
+        }
+    }
+
+    /// Whether a schema is there to be read, in whatever version.
+    pub(crate) fn check_readable(&self, schema: &SchemaSnapshot) -> Result<(), StorageError> {
+        self.check_ready()?;
+        match self.version_of(schema.name()) {
+            Some(_) => Ok(()),
+            None => Err(not_found(schema.name())),
+        }
+    }
+
+    /// Notes a version of a schema.
+    pub(crate) fn remember(&self, name: &str, version: u32, layout: Option<SchemaRef>) {
+        let known = Known { version, layout };
+        self.schemas.write().insert(name.to_owned(), known);
+    }
+
+    /// Notes that a schema is gone.
+    pub(crate) fn forget(&self, name: &str) {
+        self.schemas.write().remove(name);
+    }
+}
+
+/// The limit up to which the engine sorts a page by its keys first and reads the other
+/// columns for the page alone.
+pub(crate) const PAGE_ROWS_MAX: u64 = 10_000;
+
+fn drop_page_columns_late(connection: &Connection) -> Result<(), Fault> {
+    let statement = format!("SET late_materialization_max_rows = {PAGE_ROWS_MAX}");
+    Ok(connection.execute_batch(&statement)?)
+}
+
+/// The answer while the engine closes.
+pub(crate) const fn draining() -> StorageError {
+    StorageError::Unavailable(Unavailable::Draining)
+}
+
+/// The answer when a queue is full.
+pub(crate) const fn overloaded() -> StorageError {
+    StorageError::Unavailable(Unavailable::Overloaded)
+}
+
+/// The answer when the engine loses its way in the middle of a commit.
+pub(crate) const fn commit_unknown() -> StorageError {
+    StorageError::Unavailable(Unavailable::CommitUnknown)
+}
+
+/// The answer for a schema that is not there.
+pub(crate) fn not_found(schema: &str) -> StorageError {
+    StorageError::SchemaNotFound {
+        schema: schema.to_owned(),
+    }
+}
+
+/// The answer for a schema in another version.
+pub(crate) fn moved(schema: &str) -> StorageError {
+    StorageError::SchemaMoved {
+        schema: schema.to_owned(),
+    }
+}

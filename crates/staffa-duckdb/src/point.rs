@@ -1,0 +1,194 @@
+//! Records by id. Calls that wait at the same moment for one schema share one statement,
+//! since planning it costs more than finding a hundred ids.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_select::concat::concat_batches;
+use arrow_select::take::take_record_batch;
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use parking_lot::Mutex;
+use staffa_domain::batch::record_id;
+use staffa_domain::{RecordId, SchemaSnapshot, StorageError};
+use tokio::sync::oneshot;
+
+use crate::engine::{Engine, Link, draining, overloaded};
+use crate::error::Fault;
+use crate::sql::select;
+use crate::types::conform;
+
+/// How many ids one statement asks for.
+const IDS_MAX: usize = 256;
+
+struct Call {
+    schema: Arc<SchemaSnapshot>,
+    ids: Vec<RecordId>,
+    answer: oneshot::Sender<Result<RecordBatch, StorageError>>,
+}
+
+/// The sending side of the point lane.
+#[derive(Debug)]
+pub(crate) struct Points {
+    inbox: Mutex<Option<Sender<Call>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Points {
+    /// Starts the thread.
+    pub(crate) fn start(engine: &Arc<Engine>) -> Result<Self, StorageError> {
+        let (sender, receiver) = crossbeam_channel::bounded(engine.options.read_queue_max.max(1));
+        let link = engine.connect()?;
+        let engine = Arc::clone(engine);
+        let thread = std::thread::Builder::new()
+            .name("staffa-point".to_owned())
+            .spawn(move || run(&engine, &link, &receiver))
+            .map_err(StorageError::internal)?;
+        Ok(Self {
+            inbox: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// The records with these ids, whole.
+    pub(crate) async fn get(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        ids: &[RecordId],
+    ) -> Result<RecordBatch, StorageError> {
+        let (answer, outcome) = oneshot::channel();
+        let call = Call {
+            schema: Arc::clone(schema),
+            ids: ids.to_vec(),
+            answer,
+        };
+        self.send(call)?;
+        outcome.await.map_err(|_| draining())?
+    }
+
+    fn send(&self, call: Call) -> Result<(), StorageError> {
+        let inbox = self.inbox.lock();
+        let sender = inbox.as_ref().ok_or(draining())?;
+        sender.try_send(call).map_err(|error| match error {
+            TrySendError::Full(_) => overloaded(),
+            TrySendError::Disconnected(_) => draining(),
+        })
+    }
+
+    /// How many calls wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.inbox.lock().as_ref().map_or(0, Sender::len)
+    }
+
+    /// Takes no new calls, and gives out the thread to wait for.
+    pub(crate) fn close(&self) -> Option<JoinHandle<()>> {
+        self.inbox.lock().take();
+        self.thread.lock().take()
+    }
+}
+
+fn run(engine: &Engine, link: &Link, inbox: &Receiver<Call>) {
+    let mut waiting: VecDeque<Call> = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            let Ok(call) = inbox.recv() else { return };
+            waiting.push_back(call);
+        }
+        waiting.extend(inbox.try_iter());
+        let (group, rest) = split(std::mem::take(&mut waiting));
+        waiting = rest;
+        answer(engine, link, group);
+    }
+}
+
+/// The first call and all that can share its statement; then the rest, in order. A call
+/// whose caller has gone is left out.
+fn split(calls: VecDeque<Call>) -> (Vec<Call>, VecDeque<Call>) {
+    let mut group: Vec<Call> = Vec::new();
+    let mut rest = VecDeque::new();
+    let mut ids = 0;
+    for call in calls.into_iter().filter(|call| !call.answer.is_closed()) {
+        let joins = group.first().is_none_or(|first| {
+            Arc::ptr_eq(&first.schema, &call.schema) && ids + call.ids.len() <= IDS_MAX
+        });
+        if joins {
+            ids += call.ids.len();
+            group.push(call);
+        } else {
+            rest.push_back(call);
+        }
+    }
+    (group, rest)
+}
+
+fn answer(engine: &Engine, link: &Link, mut group: Vec<Call>) {
+    let Some(schema) = group.first().map(|call| Arc::clone(&call.schema)) else {
+        return;
+    };
+    let ids: HashSet<RecordId> = group
+        .iter()
+        .flat_map(|call| call.ids.iter().copied())
+        .collect();
+    let found = fetch(link, &schema, &ids);
+    if let [call] = group.as_slice()
+        && !call.answer.is_closed()
+    {
+        if let Some(call) = group.pop() {
+            let _ = call
+                .answer
+                .send(found.map_err(|fault| engine.answer(fault, &schema)));
+        }
+        return;
+    }
+    match found {
+        Ok(found) => {
+            let rows = rows_by_id(&found);
+            for call in group {
+                let _ = call.answer.send(share(&found, &rows, &call.ids));
+            }
+        }
+        Err(fault) => {
+            for call in group {
+                let _ = call.answer.send(Err(engine.answer(fault.clone(), &schema)));
+            }
+        }
+    }
+}
+
+fn fetch(
+    link: &Link,
+    schema: &SchemaSnapshot,
+    ids: &HashSet<RecordId>,
+) -> Result<RecordBatch, Fault> {
+    if ids.is_empty() {
+        return Ok(RecordBatch::new_empty(Arc::clone(schema.record_layout())));
+    }
+    let layout = schema.record_layout();
+    let batches = select::by_ids(schema, ids.iter().copied()).fetch(link)?;
+    let batches = batches
+        .iter()
+        .map(|batch| conform(batch, layout))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(concat_batches(layout, &batches)?)
+}
+
+fn rows_by_id(batch: &RecordBatch) -> HashMap<RecordId, u32> {
+    (0..batch.num_rows())
+        .filter_map(|row| Some((record_id(batch, row)?, u32::try_from(row).ok()?)))
+        .collect()
+}
+
+fn share(
+    found: &RecordBatch,
+    rows: &HashMap<RecordId, u32>,
+    ids: &[RecordId],
+) -> Result<RecordBatch, StorageError> {
+    let mut given = HashSet::new();
+    let rows: Vec<u32> = ids
+        .iter()
+        .filter(|id| given.insert(**id))
+        .filter_map(|id| rows.get(id).copied())
+        .collect();
+    take_record_batch(found, &UInt32Array::from(rows)).map_err(StorageError::internal)
+}

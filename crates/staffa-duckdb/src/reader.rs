@@ -1,0 +1,156 @@
+//! The read side: points, pages and figures from bounded pools, the rest as streams.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_select::concat::concat_batches;
+use async_trait::async_trait;
+use futures_util::stream;
+use staffa_domain::ports::{RecordReader, RecordStream};
+use staffa_domain::query::Aggregate;
+use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, StorageError};
+use tokio::sync::Semaphore;
+
+use crate::engine::{Engine, PAGE_ROWS_MAX, overloaded};
+use crate::point::Points;
+use crate::pool::Pool;
+use crate::sql::{aggregate, select};
+use crate::stream as streams;
+use crate::types::conform;
+
+/// The reader port.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    engine: Arc<Engine>,
+    pub(crate) points: Points,
+    pub(crate) pool: Pool,
+    pub(crate) streams: Arc<Semaphore>,
+}
+
+impl Reader {
+    /// Starts the threads.
+    pub(crate) fn start(engine: &Arc<Engine>) -> Result<Self, StorageError> {
+        Ok(Self {
+            points: Points::start(engine)?,
+            pool: Pool::start(engine, "read", engine.options.read_threads)?,
+            streams: Arc::new(Semaphore::new(engine.options.stream_threads.max(1))),
+            engine: Arc::clone(engine),
+        })
+    }
+
+    /// Proves that the engine answers.
+    pub(crate) async fn probe(&self) -> Result<(), StorageError> {
+        self.engine.check_ready()?;
+        self.pool
+            .ask(|link| {
+                let answer: i64 = link
+                    .query_row("SELECT count(*) FROM staffa_catalog.meta", [], |row| row.get(0))
+                    .map_err(crate::error::Fault::from)?;
+                match answer {
+                    1 => Ok(()),
+                    _ => Err(StorageError::internal(
+                        "the engine's own table is not whole",
+                    )),
+                }
+            })
+            .await
+    }
+
+    async fn page(&self, query: RecordQuery) -> Result<RecordStream, StorageError> {
+        let engine = Arc::clone(&self.engine);
+        let batch = self
+            .pool
+            .ask(move |link| {
+                let layout = select::layout(&query);
+                let found = select::records(&query)
+                    .fetch(link)
+                    .map_err(|fault| engine.answer(fault, &query.schema))?;
+                let parts = found
+                    .iter()
+                    .map(|batch| conform(batch, &layout))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(StorageError::internal)?;
+                concat_batches(&layout, &parts).map_err(StorageError::internal)
+            })
+            .await?;
+        let batches = if batch.num_rows() == 0 {
+            None
+        } else {
+            Some(Ok(batch))
+        };
+        Ok(Box::pin(stream::iter(batches)))
+    }
+}
+
+#[async_trait]
+impl RecordReader for Reader {
+    async fn get(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        ids: &[RecordId],
+    ) -> Result<RecordBatch, StorageError> {
+        self.engine.check_readable(schema)?;
+        self.points.get(schema, ids).await
+    }
+
+    async fn scan(&self, query: RecordQuery) -> Result<RecordStream, StorageError> {
+        self.engine.check_readable(&query.schema)?;
+        if query.limit.is_some_and(|limit| limit <= PAGE_ROWS_MAX) {
+            return self.page(query).await;
+        }
+        let permit = Arc::clone(&self.streams)
+            .try_acquire_owned()
+            .map_err(|_| overloaded())?;
+        streams::open(&self.engine, permit, query).await
+    }
+
+    async fn count(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        filter: Option<&Filter>,
+        _exact: bool,
+    ) -> Result<Count, StorageError> {
+        self.engine.check_readable(schema)?;
+        let engine = Arc::clone(&self.engine);
+        let schema = Arc::clone(schema);
+        let sql = select::count(&schema, filter);
+        self.pool
+            .ask(move |link| {
+                let found = sql
+                    .fetch(link)
+                    .map_err(|fault| engine.answer(fault, &schema))?;
+                let count = found
+                    .first()
+                    .and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>())
+                    .filter(|counts| !counts.values().is_empty())
+                    .map_or(0, |counts| counts.value(0));
+                let records = u64::try_from(count).unwrap_or(0);
+                Ok(Count {
+                    records,
+                    exact: true,
+                })
+            })
+            .await
+    }
+
+    async fn aggregate(&self, question: Aggregate) -> Result<RecordBatch, StorageError> {
+        self.engine.check_readable(&question.schema)?;
+        let engine = Arc::clone(&self.engine);
+        self.pool
+            .ask(move |link| {
+                let layout = Arc::new(aggregate::layout(&question));
+                let found = aggregate::groups(&question)
+                    .fetch(link)
+                    .map_err(|fault| engine.answer(fault, &question.schema))?;
+                let parts = found
+                    .iter()
+                    .map(|batch| conform(batch, &layout))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(StorageError::internal)?;
+                concat_batches(&layout, &parts).map_err(StorageError::internal)
+            })
+            .await
+    }
+}

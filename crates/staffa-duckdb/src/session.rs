@@ -1,0 +1,258 @@
+//! Writes of any size: one thread, one connection and one transaction each.
+
+mod modes;
+mod violation;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use staffa_domain::ports::{RecordWriter, WriteSession};
+use staffa_domain::{
+    Operation, Outcome, SchemaSnapshot, StampedBatch, StorageError, WriteMode, WriteReceipt,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::engine::{Engine, Link, commit_unknown, draining, moved};
+use crate::error::{Class, Fault};
+use crate::lane::{Lane, append, append_only, unique_violation};
+use crate::transaction::{CommitError, Transaction};
+
+/// How many batches wait for the engine at most.
+const BATCHES_WAITING: usize = 3;
+
+/// The writer port.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    engine: Arc<Engine>,
+    lane: Arc<Lane>,
+    pub(crate) sessions: Arc<Semaphore>,
+}
+
+impl Writer {
+    /// Short writes go through the lane, sessions have threads of their own.
+    pub(crate) fn new(engine: Arc<Engine>, lane: Arc<Lane>) -> Self {
+        let sessions = Arc::new(Semaphore::new(engine.options.bulk_sessions_max.max(1)));
+        Self {
+            engine,
+            lane,
+            sessions,
+        }
+    }
+}
+
+#[async_trait]
+impl RecordWriter for Writer {
+    async fn begin(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        mode: WriteMode,
+    ) -> Result<Box<dyn WriteSession>, StorageError> {
+        self.engine.check_ready()?;
+        self.engine.check_schema(schema)?;
+        check_mode(schema, &mode)?;
+        let permit = Arc::clone(&self.sessions)
+            .acquire_owned()
+            .await
+            .map_err(|_| draining())?;
+        self.engine.check_ready()?;
+        self.engine.check_schema(schema)?;
+        Ok(Box::new(Session::start(
+            &self.engine,
+            schema,
+            mode,
+            permit,
+        )?))
+    }
+
+    async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {
+        self.engine.check_ready()?;
+        self.lane.execute(operations).await
+    }
+}
+
+fn check_mode(schema: &SchemaSnapshot, mode: &WriteMode) -> Result<(), StorageError> {
+    let Some(key) = modes::key_of(mode) else {
+        return Ok(());
+    };
+    if schema.schema().append_only {
+        return Err(append_only());
+    }
+    let groups = schema.schema().unique_groups();
+    let is_key = groups.iter().any(|group| {
+        group.len() == key.len() && group.iter().all(|position| key.contains(position))
+    });
+    if is_key {
+        return Ok(());
+    }
+    let message = "a key must be the primary key or a unique property";
+    Err(StorageError::Unsupported(message.to_owned()))
+}
+
+enum Command {
+    Append(StampedBatch),
+    Commit(oneshot::Sender<Result<WriteReceipt, StorageError>>),
+}
+
+/// The sending side. Dropping it ends the thread's wait for more, and so rolls back there.
+#[derive(Debug)]
+struct Session {
+    schema: Arc<SchemaSnapshot>,
+    commands: mpsc::Sender<Command>,
+    failure: Arc<Mutex<Option<StorageError>>>,
+}
+
+impl Session {
+    fn start(
+        engine: &Arc<Engine>,
+        schema: &Arc<SchemaSnapshot>,
+        mode: WriteMode,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Self, StorageError> {
+        let (commands, inbox) = mpsc::channel(BATCHES_WAITING);
+        let failure = Arc::new(Mutex::new(None));
+        let load = Load {
+            engine: Arc::clone(engine),
+            schema: Arc::clone(schema),
+            mode,
+            receipt: WriteReceipt::default(),
+        };
+        let link = engine.connect()?;
+        let place = Arc::clone(&failure);
+        std::thread::Builder::new()
+            .name("staffa-bulk".to_owned())
+            .spawn(move || {
+                load.engine.sessions_open.fetch_add(1, Ordering::AcqRel);
+                let engine = Arc::clone(&load.engine);
+                load.run(&link, inbox, &place);
+                drop(link);
+                engine.sessions_open.fetch_sub(1, Ordering::AcqRel);
+                drop(permit);
+            })
+            .map_err(StorageError::internal)?;
+        Ok(Self {
+            schema: Arc::clone(schema),
+            commands,
+            failure,
+        })
+    }
+
+    fn failed(&self) -> StorageError {
+        self.failure.lock().take().unwrap_or(draining())
+    }
+}
+
+#[async_trait]
+impl WriteSession for Session {
+    async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError> {
+        if batch.schema().version() != self.schema.version() {
+            return Err(moved(self.schema.name()));
+        }
+        let sent = self.commands.send(Command::Append(batch)).await;
+        sent.map_err(|_| self.failed())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<WriteReceipt, StorageError> {
+        let (answer, receipt) = oneshot::channel();
+        if self.commands.send(Command::Commit(answer)).await.is_err() {
+            return Err(self.failed());
+        }
+        match receipt.await {
+            Ok(result) => result,
+            Err(_) => Err(self.failed()),
+        }
+    }
+}
+
+/// The working side of a session.
+struct Load {
+    engine: Arc<Engine>,
+    schema: Arc<SchemaSnapshot>,
+    mode: WriteMode,
+    receipt: WriteReceipt,
+}
+
+impl Load {
+    fn run(
+        mut self,
+        link: &Link,
+        mut inbox: mpsc::Receiver<Command>,
+        failure: &Mutex<Option<StorageError>>,
+    ) {
+        let fail = |error: StorageError| *failure.lock() = Some(error);
+        if let Err(fault) = modes::prepare(link, &self.schema, &self.mode) {
+            return fail(self.engine.answer(fault, &self.schema));
+        }
+        let mut transaction = match Transaction::begin(link) {
+            Ok(transaction) => transaction,
+            Err(fault) => return fail(self.engine.answer(fault, &self.schema)),
+        };
+        while let Some(command) = inbox.blocking_recv() {
+            match command {
+                Command::Append(batch) => {
+                    let result = transaction.run(|connection| self.take(connection, &batch));
+                    let error = match result {
+                        Ok(None) => continue,
+                        Ok(Some(error)) => error,
+                        Err(fault) => {
+                            // Rolled back first: the place of the fault is looked for in
+                            // what is stored.
+                            drop(transaction);
+                            return fail(self.explain(link, fault, &batch));
+                        }
+                    };
+                    return fail(error);
+                }
+                Command::Commit(answer) => {
+                    let result = self.commit(transaction);
+                    // The write stands even where nobody hears of it.
+                    let _ = answer.send(result);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        connection: &duckdb::Connection,
+        batch: &StampedBatch,
+    ) -> Result<Option<StorageError>, Fault> {
+        if self.mode == WriteMode::Insert {
+            append(connection, &self.schema, batch.records())?;
+            self.receipt.inserted += batch.len() as u64;
+            return Ok(None);
+        }
+        modes::write(connection, &self.mode, batch, &mut self.receipt)
+    }
+
+    fn commit(mut self, transaction: Transaction<'_>) -> Result<WriteReceipt, StorageError> {
+        self.engine.check_schema(&self.schema)?;
+        match transaction.commit() {
+            Ok(committed) => {
+                self.receipt.commit = self.engine.committed(committed);
+                Ok(self.receipt)
+            }
+            Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
+                // Only a write that committed meanwhile can have taken the value.
+                Err(match self.mode {
+                    WriteMode::Insert => unique_violation(&self.schema, &fault.text, None),
+                    _ => StorageError::Conflict,
+                })
+            }
+            Err(CommitError::RolledBack(fault)) => Err(self.engine.answer(fault, &self.schema)),
+            Err(CommitError::Unknown(_)) => {
+                self.engine.mark_lost();
+                Err(commit_unknown())
+            }
+        }
+    }
+
+    fn explain(&self, link: &Link, fault: Fault, batch: &StampedBatch) -> StorageError {
+        if fault.class == Class::Constraint {
+            return violation::locate(link, batch, &fault.text);
+        }
+        self.engine.answer(fault, &self.schema)
+    }
+}

@@ -1,0 +1,111 @@
+//! Orders, and the condition that starts a page after a position of an order.
+
+use staffa_domain::{Field, Position, RecordQuery, SchemaSnapshot, Sort, Value};
+
+use super::{Sql, names};
+
+/// Adds ` ORDER BY …`.
+pub(crate) fn push_order(sql: &mut Sql, schema: &SchemaSnapshot, keys: &[Sort]) {
+    for (index, key) in keys.iter().enumerate() {
+        sql.push(if index == 0 { " ORDER BY " } else { ", " });
+        sql.push(&names::expression(schema, key.field));
+        sql.push(if key.descending { " DESC" } else { " ASC" });
+        sql.push(if key.nulls_first {
+            " NULLS FIRST"
+        } else {
+            " NULLS LAST"
+        });
+    }
+}
+
+/// One key of an order with the value where the page starts.
+struct Key<'a> {
+    sort: Sort,
+    column: String,
+    value: &'a Value,
+    schema: &'a SchemaSnapshot,
+}
+
+/// Adds the condition that a record comes after a position.
+///
+/// For keys a, b: `a >= x AND (a > x OR (b > y))`. The first part lets the engine skip row
+/// groups by their zone maps, which the row form `(a, b) > (x, y)` does not.
+pub(crate) fn push_after(sql: &mut Sql, query: &RecordQuery, position: &Position) {
+    let id = Value::Uuid(position.id);
+    let null = Value::Null;
+    let keys: Vec<Key<'_>> = query
+        .total_sort()
+        .into_iter()
+        .map(|sort| Key {
+            sort,
+            column: names::expression(&query.schema, sort.field),
+            value: match query.sort.iter().position(|key| key.field == sort.field) {
+                _ if sort.field == Field::Id => &id,
+                Some(index) => position.values.get(index).unwrap_or(&null),
+                None => &null,
+            },
+            schema: &query.schema,
+        })
+        .collect();
+    push_keys(sql, &keys);
+}
+
+fn push_keys(sql: &mut Sql, keys: &[Key<'_>]) {
+    let Some((first, rest)) = keys.split_first() else {
+        sql.push("FALSE");
+        return;
+    };
+    if rest.is_empty() {
+        first.push_beyond(sql);
+        return;
+    }
+    sql.push("(");
+    first.push_at_or_beyond(sql);
+    sql.push(" AND (");
+    first.push_beyond(sql);
+    sql.push(" OR ");
+    push_keys(sql, rest);
+    sql.push("))");
+}
+
+impl Key<'_> {
+    fn nulls_follow(&self) -> bool {
+        !self.sort.nulls_first && self.sort.field.is_nullable(self.schema)
+    }
+
+    fn push_beyond(&self, sql: &mut Sql) {
+        if self.value.is_null() {
+            sql.push(&if self.sort.nulls_first {
+                format!("({} IS NOT NULL)", self.column)
+            } else {
+                "FALSE".to_owned()
+            });
+        } else {
+            self.push_compare(sql, if self.sort.descending { " < " } else { " > " });
+        }
+    }
+
+    fn push_at_or_beyond(&self, sql: &mut Sql) {
+        if self.value.is_null() {
+            sql.push(&if self.sort.nulls_first {
+                "TRUE".to_owned()
+            } else {
+                format!("({} IS NULL)", self.column)
+            });
+        } else {
+            self.push_compare(sql, if self.sort.descending { " <= " } else { " >= " });
+        }
+    }
+
+    fn push_compare(&self, sql: &mut Sql, operator: &str) {
+        let kind = self.sort.field.property_type(self.schema);
+        sql.push("(")
+            .push(&self.column)
+            .push(operator)
+            .bind(self.value, kind);
+        if self.nulls_follow() {
+            sql.push(&format!(" OR {} IS NULL", self.column));
+        }
+        sql.push(")");
+    }
+}

@@ -1,0 +1,181 @@
+//! What surrounds every request: its id, bounds, deadline and log line, and the headers that
+//! every answer has.
+
+mod bounds;
+mod finish;
+mod tracked;
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, Method, Request, StatusCode, Version, header};
+use tower::{Service, ServiceExt};
+use tower_http::compression::Compression;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
+
+use crate::exchange::Exchange;
+use crate::problem::{Code, Problem};
+use crate::state::{Observer, Settings};
+
+/// The routes with everything around them, as one service. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    router: Router,
+    around: Arc<Around>,
+}
+
+struct Around {
+    settings: Arc<Settings>,
+    observer: Option<Observer>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("settings", &self.around.settings).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    pub(crate) fn new(router: Router, settings: Settings, observer: Option<Observer>) -> Self {
+        let around =
+            Around { settings: Arc::new(settings), observer, in_flight: Arc::default() };
+        Self { router, around: Arc::new(around) }
+    }
+
+    async fn answer(self, mut request: Request<Body>) -> Response {
+        let around = Arc::clone(&self.around);
+        let request_id = finish::request_id(request.headers());
+        let settings = Arc::clone(&self.around.settings);
+        let exchange = Arc::new(Exchange::new(request_id, settings));
+        let head = finish::Head::of(&request);
+        let permit = Permit::take(&self.around.in_flight);
+        let response = match bounds::check(&request, &self.around.settings) {
+            Err(problem) => problem.into_response(),
+            Ok(()) if permit.count > self.around.settings.requests_max => {
+                Problem::overloaded("the server answers as many requests as it may").into_response()
+            }
+            Ok(()) => {
+                request.extensions_mut().insert(Arc::clone(&exchange));
+                self.run(request, &exchange).await
+            }
+        };
+        finish::finish(response, head, exchange, (permit, around.observer.clone()))
+    }
+
+    /// Runs the routes: within the deadline, and with a panic turned into an answer.
+    async fn run(self, request: Request<Body>, exchange: &Exchange) -> Response {
+        let is_read = request.method() == Method::GET
+            || request.method() == Method::HEAD
+            || request.uri().path().ends_with("/query");
+        let is_long = has_no_deadline(request.uri().path());
+        let deadline = self.around.settings.request_timeout;
+        let work = AssertUnwindSafe(route(self.router, request)).catch_unwind();
+        let done = if is_long {
+            Ok(work.await)
+        } else {
+            tokio::time::timeout(deadline, work).await
+        };
+        match done {
+            Ok(Ok(response)) => response,
+            Ok(Err(panic)) => Problem::internal(panic_text(panic.as_ref())).into_response(),
+            Err(_) => late(exchange, is_read).into_response(),
+        }
+    }
+}
+
+impl Service<Request<Body>> for Api {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let api = self.clone();
+        Box::pin(async move { Ok(api.answer(request).await) })
+    }
+}
+
+/// Streams take as long as they take; what bounds them is that they must keep moving.
+fn has_no_deadline(path: &str) -> bool {
+    path.ends_with("/bulk") || path.ends_with("/stream")
+}
+
+fn late(exchange: &Exchange, is_read: bool) -> Problem {
+    if exchange.is_reading() {
+        let detail = "the body did not come in the time that a request may take";
+        return Problem::new(Code::MALFORMED_JSON, detail).close();
+    }
+    if is_read {
+        return Problem::new(Code::QUERY_TIMEOUT, "the query took longer than it may");
+    }
+    // The engine carries out what it was given, also when nobody waits for the answer.
+    let detail = "the write took longer than a request may: look whether it was stored";
+    Problem::new(Code::COMMIT_UNKNOWN, detail).retry_after(2)
+}
+
+async fn route(mut router: Router, request: Request<Body>) -> Response {
+    if !may_compress(request.headers()) {
+        let Ok(response) = router.call(request).await;
+        return response;
+    }
+    let worthwhile = SizeAbove::new(1024).and(is_text);
+    let Ok(response) = Compression::new(router).compress_when(worthwhile).oneshot(request).await;
+    response.map(Body::new)
+}
+
+fn may_compress(headers: &HeaderMap) -> bool {
+    let named = headers.get(ACCEPT_ENCODING).map(http::HeaderValue::as_bytes);
+    named.is_some_and(|named| {
+        named.windows(4).any(|word| {
+            word.eq_ignore_ascii_case(b"gzip") || word.eq_ignore_ascii_case(b"zstd")
+        })
+    })
+}
+
+fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensions) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    kind.is_some_and(|kind| {
+        [&b"application/json"[..], b"application/x-ndjson", b"application/schema+json", b"text/"]
+            .iter()
+            .any(|text| kind.starts_with(text))
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a handler panicked: {}", text.unwrap_or("no message"))
+}
+
+/// A place among the requests that are answered at a time, until the answer has left.
+pub(crate) struct Permit {
+    in_flight: Arc<AtomicUsize>,
+    count: usize,
+}
+
+impl Permit {
+    fn take(in_flight: &Arc<AtomicUsize>) -> Self {
+        let count = in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { in_flight: Arc::clone(in_flight), count }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,15 @@
+//! What requests say, read strictly: paths, parameters, headers and bodies. No rules of
+//! schemas, no use cases.
+
+pub(crate) mod accept;
+pub(crate) mod body;
+pub(crate) mod bulk;
+pub(crate) mod call;
+pub(crate) mod params;
+pub(crate) mod precondition;
+pub(crate) mod query_body;
+pub(crate) mod question;
+pub(crate) mod stream;
+
+pub(crate) use body::JsonBody;
+pub(crate) use call::{Call, RecordCall};

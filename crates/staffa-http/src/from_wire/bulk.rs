@@ -1,0 +1,128 @@
+//! Bulk writes: the format and packing of the body, and what to do with what is wrong in it.
+
+use staffa_app::{CreateRecords, IngestRecords, OnError, Return};
+use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
+
+use axum::extract::Request;
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+
+use super::body::{BodyStream, media_type, require_json, unsupported};
+use super::call::Call;
+use super::params::Params;
+use crate::problem::Problem;
+
+/// How many errors are reported unless the request says otherwise.
+const ERRORS_DEFAULT: usize = 1_000;
+/// How many errors a request may ask for.
+const ERRORS_MAX: usize = 100_000;
+
+const CREATE_PARAMS: [&str; 2] = ["return", "max_errors"];
+const INGEST_PARAMS: [&str; 7] =
+    ["mode", "on_conflict", "on_error", "max_errors", "return", "null_value", "delimiter"];
+
+/// Reads `POST /records/bulk`.
+pub(crate) fn create_records(
+    call: &Call,
+    request: Request,
+    body_bytes_max: usize,
+) -> Result<CreateRecords, Problem> {
+    let params = call.params(&CREATE_PARAMS)?;
+    let words =
+        [("none", Return::None), ("ids", Return::Ids), ("records", Return::Records)];
+    let returning = params.word("return", &words)?.unwrap_or(Return::Records);
+    let errors_max = errors_max(&params)?;
+    require_json(request.headers())?;
+    let body = BodyStream::open(request, Some(body_bytes_max as u64))?;
+    Ok(CreateRecords { body: body.pieces, returning, errors_max })
+}
+
+/// Reads `POST /records/{schema}/bulk`.
+pub(crate) fn ingest_records(call: &Call, request: Request) -> Result<IngestRecords, Problem> {
+    let params = call.params(&INGEST_PARAMS)?;
+    check_mode(&params)?;
+    let on_error = [("abort", OnError::Abort), ("continue", OnError::Continue)];
+    let on_error = params.word("on_error", &on_error)?.unwrap_or_default();
+    let errors_max = errors_max(&params)?;
+    let format = format(request.headers())?;
+    let csv = csv(&params, format)?;
+    let body = BodyStream::open(request, call.exchange.settings.bulk_body_bytes_max)?;
+    Ok(IngestRecords {
+        schema: call.schema.clone(),
+        format,
+        compression: compression(&body.headers)?,
+        csv,
+        on_error,
+        errors_max,
+        body: body.pieces,
+    })
+}
+
+fn check_mode(params: &Params<'_>) -> Result<(), Problem> {
+    match params.get("mode") {
+        None | Some("insert") => {}
+        Some(_) => {
+            let message = "mode is insert; other modes are not there yet";
+            return Err(Problem::parameter("mode", message));
+        }
+    }
+    if params.get("on_conflict").is_some() {
+        let message = "on_conflict goes with modes other than insert, which are not there yet";
+        return Err(Problem::parameter("on_conflict", message));
+    }
+    params.word("return", &[("none", ())]).map(|_| ())
+}
+
+fn errors_max(params: &Params<'_>) -> Result<usize, Problem> {
+    let count = params.number("max_errors")?.unwrap_or(ERRORS_DEFAULT);
+    if !(1..=ERRORS_MAX).contains(&count) {
+        let message = format!("max_errors is 1 to {ERRORS_MAX}");
+        return Err(Problem::parameter("max_errors", message));
+    }
+    Ok(count)
+}
+
+fn format(headers: &HeaderMap) -> Result<InputFormat, Problem> {
+    match media_type(headers).as_deref() {
+        Some("application/json") => Ok(InputFormat::Json),
+        Some("application/x-ndjson" | "application/ndjson") => Ok(InputFormat::NdJson),
+        Some("text/csv") => Ok(InputFormat::Csv),
+        _ => Err(unsupported(
+            "the Content-Type of a bulk write is application/json (an array), \
+             application/x-ndjson or text/csv",
+        )),
+    }
+}
+
+fn compression(headers: &HeaderMap) -> Result<Compression, Problem> {
+    let named = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default());
+    match named.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("identity") => Ok(Compression::None),
+        Some("gzip" | "x-gzip") => Ok(Compression::Gzip),
+        Some("zstd") => Ok(Compression::Zstd),
+        Some(_) => Err(unsupported("the Content-Encoding is gzip or zstd")),
+    }
+}
+
+fn csv(params: &Params<'_>, format: InputFormat) -> Result<CsvOptions, Problem> {
+    let mut options = CsvOptions::default();
+    for name in ["null_value", "delimiter"] {
+        if params.get(name).is_some() && format != InputFormat::Csv {
+            return Err(Problem::parameter(name, format!("{name} goes with text/csv alone")));
+        }
+    }
+    options.null_value = params.get("null_value").map(str::to_owned);
+    if let Some(text) = params.get("delimiter") {
+        let [delimiter] = *text.as_bytes() else { return Err(bad_delimiter()) };
+        if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r' | 0) {
+            return Err(bad_delimiter());
+        }
+        options.delimiter = delimiter;
+    }
+    Ok(options)
+}
+
+fn bad_delimiter() -> Problem {
+    let message = "delimiter is one ASCII character other than a quote or the end of a line";
+    Problem::parameter("delimiter", message)
+}

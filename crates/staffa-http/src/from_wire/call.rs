@@ -1,0 +1,93 @@
+//! Who is called: the path's parameters, the query, and the request's context.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
+use http::header::ACCEPT;
+use http::request::Parts;
+use http::{HeaderValue, Uri};
+
+use staffa_app::Context;
+use staffa_domain::RecordId;
+
+use super::accept::{accepts, refuse};
+use super::params::Params;
+use crate::exchange::Exchange;
+use crate::problem::Problem;
+
+/// The head of a request, as far as handlers need it.
+pub(crate) struct Call {
+    pub(crate) exchange: Arc<Exchange>,
+    /// The schema that the path names; empty where it names none.
+    pub(crate) schema: String,
+    pub(crate) accept: Option<HeaderValue>,
+    uri: Uri,
+    id: Option<String>,
+}
+
+impl Call {
+    pub(crate) fn context(&self) -> &Context {
+        &self.exchange.context
+    }
+
+    /// The query's parameters, of which only these may be there.
+    pub(crate) fn params(&self, allowed: &[&'static str]) -> Result<Params<'_>, Problem> {
+        Params::read(self.uri.query(), allowed)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Call {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let exchange = parts.extensions.get::<Arc<Exchange>>().map(Arc::clone);
+        let exchange = exchange.ok_or_else(|| Problem::internal("a route without its frame"))?;
+        let mut is_stream = false;
+        if let Some(route) = parts.extensions.get::<MatchedPath>() {
+            exchange.set_route(route);
+            is_stream = route.as_str().ends_with("/stream");
+        }
+        let accept = parts.headers.get(ACCEPT).cloned();
+        if !is_stream && !accepts(accept.as_ref(), &["application/json"]) {
+            return Err(refuse(&["application/json"]));
+        }
+        let mut call =
+            Self { exchange, schema: String::new(), accept, uri: parts.uri.clone(), id: None };
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let path = path.map_err(|_| Problem::parameter("path", "the path is not UTF-8"))?;
+        for (name, value) in &path {
+            match name {
+                "id" => call.id = Some(value.to_owned()),
+                _ => value.clone_into(&mut call.schema),
+            }
+        }
+        if !call.schema.is_empty() {
+            call.exchange.set_schema(&call.schema);
+        }
+        Ok(call)
+    }
+}
+
+/// A call that concerns one record.
+pub(crate) struct RecordCall {
+    pub(crate) call: Call,
+    pub(crate) id: RecordId,
+}
+
+impl RecordCall {
+    /// The record's schema and id.
+    pub(crate) fn target(&self) -> (&str, RecordId) {
+        (&self.call.schema, self.id)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RecordCall {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let call = Call::from_request_parts(parts, state).await?;
+        let id = call.id.as_deref().and_then(|id| id.parse().ok());
+        let id = id.ok_or_else(|| Problem::parameter("id", "the id of a record is a UUID"))?;
+        Ok(Self { call, id })
+    }
+}

@@ -1,0 +1,286 @@
+//! What each operation takes and answers.
+
+use serde_json::{Map, Value as Json, json};
+
+use staffa_domain::SchemaSnapshot;
+
+use super::answers::{OF_A_BODY, answers, empty, of_json, of_record, of_type};
+use super::schemas::reference;
+use super::{Schemas, params};
+use crate::route_table::{Operation, Route};
+
+/// Describes one route; one that has a schema in its path, for that schema.
+pub(super) fn describe(route: &Route, schema: Option<&SchemaSnapshot>, schemas: &Schemas) -> Json {
+    let told = match (route.operation, schema) {
+        (operation, Some(schema)) => of_one_schema(operation, schema.name()),
+        (operation, None) => of_no_schema(operation, schemas),
+    };
+    let name = name(route.operation);
+    let id = schema.map_or_else(|| name.to_owned(), |schema| format!("{name}.{}", schema.name()));
+    let tag = match schema {
+        Some(schema) => schema.name(),
+        None if route.path.starts_with("/api/v1/schemas") => "schemas",
+        None if route.path.starts_with("/api/v1/records") => "records",
+        None => "server",
+    };
+    let mut out = Map::new();
+    out.insert("operationId".into(), id.into());
+    out.insert("tags".into(), json!([tag]));
+    out.insert("summary".into(), told.summary.into());
+    if let Some(parameters) = told.parameters {
+        out.insert("parameters".into(), parameters);
+    }
+    if let Some(content) = told.body {
+        out.insert("requestBody".into(), json!({"required": true, "content": content}));
+    }
+    out.insert("responses".into(), told.answers);
+    Json::Object(out)
+}
+
+struct Told {
+    summary: &'static str,
+    parameters: Option<Json>,
+    body: Option<Json>,
+    answers: Json,
+}
+
+impl Told {
+    fn reading(summary: &'static str, good: Vec<(u16, Json)>) -> Self {
+        Self { summary, parameters: None, body: None, answers: answers(good, &[]) }
+    }
+
+    fn with(mut self, parameters: Json) -> Self {
+        self.parameters = Some(parameters);
+        self
+    }
+}
+
+/// One JSON body.
+fn json_body(schema: Json) -> Json {
+    json!({"application/json": {"schema": schema}})
+}
+
+fn of_one_schema(operation: Operation, name: &str) -> Told {
+    let data = || reference(&format!("{name}.data"));
+    let partial = || reference(&format!("{name}.partial"));
+    let record = || reference(&format!("{name}.record"));
+    let page = || of_json("A page of records", reference(&format!("{name}.page")));
+    let change = |summary, body: Option<Json>, good| Told {
+        summary,
+        parameters: Some(params::of_change()),
+        answers: answers(vec![good], &[&OF_A_BODY[..], &[409, 412]].concat()),
+        body: body.map(json_body),
+    };
+    match operation {
+        Operation::CreateRecord => Told {
+            summary: "Create a record",
+            parameters: None,
+            body: Some(json_body(data())),
+            answers: answers(
+                vec![(201, of_record("The record", record(), true))],
+                &[&OF_A_BODY[..], &[409]].concat(),
+            ),
+        },
+        Operation::IngestRecords => ingest(data()),
+        Operation::ListRecords => {
+            Told::reading("List records", vec![(200, page())]).with(params::of_list())
+        }
+        Operation::QueryRecords => Told {
+            summary: "List records, asked for by a body",
+            parameters: None,
+            body: Some(json_body(reference("question"))),
+            answers: answers(vec![(200, page())], &OF_A_BODY),
+        },
+        Operation::StreamRecords => stream(record()),
+        Operation::CountRecords => {
+            let count = of_json("How many there are", reference("count"));
+            Told::reading("Count records", vec![(200, count)]).with(params::of_count())
+        }
+        Operation::GetRecord => {
+            let found = of_record("The record", record(), false);
+            let known = empty("The reader has this version");
+            Told::reading("Read a record", vec![(200, found), (304, known)]).with(params::of_get())
+        }
+        Operation::ReplaceRecord => change(
+            "Replace a record's data",
+            Some(data()),
+            (200, of_record("The record", record(), false)),
+        ),
+        Operation::PatchRecord => change(
+            "Change some of a record's data (RFC 7396)",
+            Some(partial()),
+            (200, of_record("The record", record(), false)),
+        ),
+        _ => change("Delete a record", None, (204, empty("It is gone"))),
+    }
+}
+
+fn stream(record: Json) -> Told {
+    let good = json!({
+        "description": "Every record that matches, from one snapshot",
+        "content": {
+            "application/x-ndjson": {"schema": {"type": "string", "x-line": record}},
+            "text/csv": {"schema": {"type": "string"}},
+        },
+    });
+    Told::reading("Stream records", vec![(200, good)]).with(params::of_stream())
+}
+
+fn ingest(data: Json) -> Told {
+    let report = |description| of_json(description, reference("report"));
+    let mut none = report("Nothing was stored");
+    none["content"]["application/problem+json"] = json!({"schema": reference("problem")});
+    let good = vec![
+        (201, report("All was stored")),
+        (207, report("Some was stored")),
+        (422, none),
+    ];
+    Told {
+        summary: "Write many records in one go",
+        parameters: Some(params::of_ingest()),
+        body: Some(json!({
+            "application/json": {"schema": {"type": "array", "items": data}},
+            "application/x-ndjson": {"schema": {"type": "string"}},
+            "text/csv": {"schema": {"type": "string"}},
+        })),
+        answers: answers(good, &[409, 413, 415]),
+    }
+}
+
+fn of_no_schema(operation: Operation, schemas: &Schemas) -> Told {
+    let names = || schemas.keys().map(String::as_str);
+    match operation {
+        Operation::ListSchemas => {
+            let list = json!({"type": "array", "items": reference("schema")});
+            Told::reading("List the schemas", vec![(200, of_json("The schemas", list))])
+        }
+        Operation::DescribeSchema => {
+            let good = vec![(200, of_json("The schema", reference("schema")))];
+            Told::reading("Read a schema", good).with(params::of_schema(names()))
+        }
+        Operation::DescribeJsonSchema => {
+            let good = vec![(200, of_json("The JSON Schema", json!({"type": "object"})))];
+            Told::reading("Read a schema as JSON Schema", good).with(params::of_schema(names()))
+        }
+        Operation::CreateRecordEnveloped => enveloped(schemas),
+        Operation::CreateRecords => enveloped_list(schemas),
+        Operation::DescribeApi => {
+            let good = vec![(200, of_json("This document", json!({"type": "object"})))];
+            Told::reading("Read this document", good)
+        }
+        Operation::ShowDocs => file("Browse the API", "text/html"),
+        Operation::ShowDocsScript => file("The script of /docs", "text/javascript"),
+        Operation::ShowDocsStyle => file("The style of /docs", "text/css"),
+        Operation::CheckLive => health("Whether the process runs"),
+        _ => health("Whether the server serves"),
+    }
+}
+
+fn health(summary: &'static str) -> Told {
+    let status = json!({
+        "type": "object",
+        "properties": {"status": {"type": "string"}},
+        "required": ["status"],
+    });
+    Told::reading(summary, vec![(200, of_json("It does", status))])
+}
+
+fn file(summary: &'static str, kind: &str) -> Told {
+    let good = of_type("The file", kind, json!({"type": "string"}));
+    Told::reading(summary, vec![(200, good)])
+}
+
+/// `{"schema_name", "data"}` for each schema, where `data` is made of its data by `of`.
+fn envelopes(schemas: &Schemas, of: impl Fn(Json) -> Json) -> Json {
+    let each: Vec<Json> = schemas
+        .keys()
+        .map(|name| {
+            json!({
+                "type": "object",
+                "properties": {
+                    "schema_name": {"const": name},
+                    "data": of(reference(&format!("{name}.data"))),
+                },
+                "required": ["schema_name", "data"],
+                "additionalProperties": false,
+            })
+        })
+        .collect();
+    if each.is_empty() { json!({"type": "object"}) } else { json!({"oneOf": each}) }
+}
+
+fn any_record(schemas: &Schemas) -> Json {
+    let each: Vec<Json> =
+        schemas.keys().map(|name| reference(&format!("{name}.record"))).collect();
+    if each.is_empty() { json!({"type": "object"}) } else { json!({"oneOf": each}) }
+}
+
+fn enveloped(schemas: &Schemas) -> Told {
+    let good = json!({
+        "type": "object",
+        "properties": {
+            "success": {"const": true},
+            "message": {"type": "string"},
+            "record": any_record(schemas),
+        },
+        "required": ["success", "message", "record"],
+    });
+    Told {
+        summary: "Create a record of any schema",
+        parameters: None,
+        body: Some(json_body(envelopes(schemas, |data| data))),
+        answers: answers(
+            vec![(201, of_record("The record", good, true))],
+            &[&OF_A_BODY[..], &[409]].concat(),
+        ),
+    }
+}
+
+fn enveloped_list(schemas: &Schemas) -> Told {
+    let good = json!({
+        "type": "object",
+        "properties": {
+            "success": {"const": true},
+            "message": {"type": "string"},
+            "records_created": {"type": "integer"},
+            "records": {"type": "array", "items": any_record(schemas)},
+            "ids": {"type": "array", "items": {"type": "string", "format": "uuid"}},
+        },
+        "required": ["success", "message", "records_created"],
+    });
+    Told {
+        summary: "Create records of any schema, all or none",
+        parameters: Some(params::of_create_records()),
+        body: Some(json_body(envelopes(schemas, |data| json!({"type": "array", "items": data})))),
+        answers: answers(
+            vec![(201, of_json("The records", good))],
+            &[&OF_A_BODY[..], &[409]].concat(),
+        ),
+    }
+}
+
+const fn name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::ListSchemas => "list_schemas",
+        Operation::DescribeSchema => "describe_schema",
+        Operation::DescribeJsonSchema => "describe_json_schema",
+        Operation::CreateRecordEnveloped => "create_record_enveloped",
+        Operation::CreateRecords => "create_records",
+        Operation::CreateRecord => "create_record",
+        Operation::IngestRecords => "ingest_records",
+        Operation::ListRecords => "list_records",
+        Operation::QueryRecords => "query_records",
+        Operation::StreamRecords => "stream_records",
+        Operation::CountRecords => "count_records",
+        Operation::GetRecord => "get_record",
+        Operation::ReplaceRecord => "replace_record",
+        Operation::PatchRecord => "patch_record",
+        Operation::DeleteRecord => "delete_record",
+        Operation::CheckLive => "check_live",
+        Operation::CheckReady => "check_ready",
+        Operation::DescribeApi => "describe_api",
+        Operation::ShowDocs => "show_docs",
+        Operation::ShowDocsScript => "show_docs_script",
+        Operation::ShowDocsStyle => "show_docs_style",
+    }
+}

@@ -1,0 +1,133 @@
+//! The parameters of operations.
+
+use serde_json::{Value as Json, json};
+
+fn query(name: &str, description: &str, schema: Json) -> Json {
+    json!({"name": name, "in": "query", "description": description, "schema": schema})
+}
+
+fn header(name: &str, description: &str) -> Json {
+    json!({"name": name, "in": "header", "description": description, "schema": {"type": "string"}})
+}
+
+fn filters() -> Json {
+    json!({
+        "name": "filters",
+        "in": "query",
+        "description": "Which records: a list of conditions that must all hold, or a tree. \
+                        Short form: filter[property][operator]=value",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/filters"}}},
+    })
+}
+
+fn sort() -> Json {
+    let description = "The order: -time_hour,carrier, or a JSON list of {field, order, nulls}";
+    query("sort", description, json!({"type": "string"}))
+}
+
+fn fields() -> Json {
+    query("fields", "Which properties: carrier,dep_delay", json!({"type": "string"}))
+}
+
+pub(super) fn of_list() -> Json {
+    let words = json!({"type": "string", "enum": ["exact", "estimated", "none"]});
+    json!([
+        query("page", "The page, from 1", json!({"type": "integer", "minimum": 1, "default": 1})),
+        query("size", "Records on the page", json!({
+            "type": "integer", "minimum": 1, "maximum": 10_000, "default": 10,
+        })),
+        query("cursor", "next_cursor of the page before", json!({"type": "string"})),
+        filters(),
+        sort(),
+        fields(),
+        query("count", "Whether to count all that match", words),
+    ])
+}
+
+pub(super) fn of_stream() -> Json {
+    json!([
+        filters(),
+        sort(),
+        fields(),
+        query("limit", "At most this many", json!({"type": "integer", "minimum": 0})),
+        query("format", "Instead of Accept", json!({"type": "string", "enum": ["ndjson", "csv"]})),
+        query("shape", "Whole records, or the properties alone", json!({
+            "type": "string", "enum": ["record", "data"],
+        })),
+        query("end_marker", "A last line that says that all was sent", json!({"type": "boolean"})),
+    ])
+}
+
+pub(super) fn of_count() -> Json {
+    let words = json!({"type": "string", "enum": ["exact", "estimated"], "default": "exact"});
+    json!([filters(), query("count", "Whether an estimate will do", words)])
+}
+
+pub(super) fn of_create_records() -> Json {
+    let words =
+        json!({"type": "string", "enum": ["none", "ids", "records"], "default": "records"});
+    json!([query("return", "What the answer repeats", words), errors_max()])
+}
+
+pub(super) fn of_ingest() -> Json {
+    let on_error = json!({"type": "string", "enum": ["abort", "continue"], "default": "abort"});
+    json!([
+        query("mode", "What to do with each record", json!({
+            "type": "string", "enum": ["insert"], "default": "insert",
+        })),
+        query("on_error", "Whether one bad record stops all", on_error),
+        errors_max(),
+        query("return", "What the answer repeats", json!({"type": "string", "enum": ["none"]})),
+        query("null_value", "What stands for null in CSV", json!({"type": "string"})),
+        query("delimiter", "What stands between the cells of CSV", json!({
+            "type": "string", "minLength": 1, "maxLength": 1, "default": ",",
+        })),
+        {
+            "name": "Content-Encoding",
+            "in": "header",
+            "description": "How the body is packed",
+            "schema": {"type": "string", "enum": ["gzip", "zstd"]},
+        },
+    ])
+}
+
+fn errors_max() -> Json {
+    query("max_errors", "How many errors are reported", json!({
+        "type": "integer", "minimum": 1, "maximum": 100_000, "default": 1_000,
+    }))
+}
+
+fn id() -> Json {
+    json!({
+        "name": "id",
+        "in": "path",
+        "required": true,
+        "description": "The record",
+        "schema": {"type": "string", "format": "uuid"},
+    })
+}
+
+pub(super) fn of_get() -> Json {
+    json!([id(), fields(), header("If-None-Match", "The version that the reader has: \"1\"")])
+}
+
+pub(super) fn of_change() -> Json {
+    json!([id(), header("If-Match", "The version that the record must have: \"1\"")])
+}
+
+/// The name of a schema, in the path.
+pub(super) fn of_schema<'a>(names: impl Iterator<Item = &'a str>) -> Json {
+    let names: Vec<&str> = names.collect();
+    let schema = if names.is_empty() {
+        json!({"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$"})
+    } else {
+        json!({"type": "string", "enum": names})
+    };
+    json!([{
+        "name": "name",
+        "in": "path",
+        "required": true,
+        "description": "The schema",
+        "schema": schema,
+    }])
+}

@@ -1,0 +1,177 @@
+//! The one table from what use cases answer to what the wire says.
+
+use staffa_app::{BodyError, Error};
+use staffa_codec::decode::{DecodeError, DecodeErrorCode};
+use staffa_codec::question::{QuestionCode, QuestionProblem};
+use staffa_domain::error::{RecordErrorCode, Unavailable, UniqueViolation};
+use staffa_domain::schema::SchemaProblem;
+use staffa_domain::{RecordError, StorageError};
+
+use super::{Cause, Code, Problem, escape};
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::SchemaNotFound(name) => {
+                Self::new(Code::SCHEMA_NOT_FOUND, format!("there is no schema {name}"))
+            }
+            Error::RecordNotFound => Self::new(Code::RECORD_NOT_FOUND, "there is no such record"),
+            Error::Malformed(error) => malformed(error),
+            Error::Body(error) => broken_body(&error),
+            Error::Question(problem) => problem.into(),
+            Error::Invalid { errors } => invalid(errors),
+            Error::SchemaInvalid(problems) => invalid_schema(problems),
+            Error::CursorMismatch => Self::new(
+                Code::CURSOR_MISMATCH,
+                "the cursor was made for another filter, order or schema version, or is damaged",
+            ),
+            Error::UniqueViolation(violation) => taken(&violation),
+            Error::VersionMismatch { current } => Self::new(
+                Code::VERSION_MISMATCH,
+                format!("the record has version {current}, which If-Match does not name"),
+            ),
+            Error::TooLarge(message) => Self::new(Code::PAYLOAD_TOO_LARGE, message).close(),
+            Error::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::SchemaMoved { schema } => Self::new(
+                Code::SCHEMA_MOVED,
+                format!("the schema {schema} changed while the request was under way"),
+            ),
+            StorageError::Conflict => {
+                Self::new(Code::CONFLICT, "another write got in the way; send the request again")
+            }
+            StorageError::AssertionFailed { operation } => {
+                let detail = format!("the condition of operation {operation} does not hold");
+                Self::new(Code::CONFLICT, detail)
+            }
+            StorageError::Unavailable(reason) => unavailable(reason),
+            StorageError::Timeout => {
+                Self::new(Code::QUERY_TIMEOUT, "the query took longer than it may")
+            }
+            StorageError::StorageFull => {
+                Self::new(Code::STORAGE_FULL, "no room is left; nothing was stored")
+            }
+            StorageError::Unsupported(message) => Self::new(Code::UNSUPPORTED_CHANGE, message),
+            StorageError::Internal(source) => Self::internal(chain(source.as_ref())),
+            special @ (StorageError::SchemaNotFound { .. }
+            | StorageError::RecordNotFound { .. }
+            | StorageError::VersionMismatch { .. }
+            | StorageError::UniqueViolation { .. }) => Error::from(special).into(),
+        }
+    }
+}
+
+impl From<QuestionProblem> for Problem {
+    fn from(problem: QuestionProblem) -> Self {
+        let code = match problem.code {
+            QuestionCode::InvalidParameter => Code::INVALID_PARAMETER,
+            QuestionCode::UnknownField => Code::UNKNOWN_FIELD,
+            QuestionCode::UnknownOperator => Code::UNKNOWN_OPERATOR,
+        };
+        let cause = Cause::new(problem.pointer, code.as_str(), problem.message.clone());
+        Self::new(code, problem.message).with_causes(vec![cause])
+    }
+}
+
+fn malformed(error: DecodeError) -> Problem {
+    let code = match error.code {
+        DecodeErrorCode::TooLarge => Code::PAYLOAD_TOO_LARGE,
+        DecodeErrorCode::UnknownProperty => Code::VALIDATION_FAILED,
+        _ => Code::MALFORMED_JSON,
+    };
+    let detail = match error.byte {
+        Some(byte) => format!("{} (at byte {byte})", error.message),
+        None => error.message.clone(),
+    };
+    let mut cause = Cause::new(error.pointer, error.code.as_str(), error.message);
+    cause.index = error.index;
+    cause.line = error.line;
+    let problem = Problem::new(code, detail).with_causes(vec![cause]);
+    if code == Code::PAYLOAD_TOO_LARGE { problem.close() } else { problem }
+}
+
+fn broken_body(error: &BodyError) -> Problem {
+    let code = match error {
+        BodyError::TooLarge { .. } => Code::PAYLOAD_TOO_LARGE,
+        BodyError::TimedOut | BodyError::Disconnected => Code::MALFORMED_JSON,
+    };
+    Problem::new(code, error.to_string()).close()
+}
+
+fn invalid(errors: Vec<RecordError>) -> Problem {
+    let first = errors.first().map_or_else(String::new, describe);
+    let detail = match errors.len() {
+        0 | 1 => first,
+        many => format!("{many} errors, the first: {first}"),
+    };
+    let causes = errors.into_iter().map(Cause::from).collect();
+    Problem::new(Code::VALIDATION_FAILED, detail).with_causes(causes)
+}
+
+fn describe(error: &RecordError) -> String {
+    let place = match error.pointer.as_str() {
+        "" => "the record",
+        pointer => pointer,
+    };
+    format!("{place}: {}", error.message)
+}
+
+fn invalid_schema(problems: Vec<SchemaProblem>) -> Problem {
+    let causes: Vec<_> = problems
+        .into_iter()
+        .map(|problem| {
+            let code = Code::VALIDATION_FAILED.as_str();
+            Cause::new(problem.pointer, code, problem.message)
+        })
+        .collect();
+    let detail = format!("the schema has {} problems", causes.len());
+    Problem::new(Code::VALIDATION_FAILED, detail).with_causes(causes)
+}
+
+fn taken(violation: &UniqueViolation) -> Problem {
+    let names = violation.properties.join(", ");
+    let message = format!("a record with the same {names} exists, or came twice");
+    let code = RecordErrorCode::UniqueViolation.as_str();
+    let causes = violation.properties.iter().map(|name| {
+        let mut cause = Cause::new(format!("/{}", escape(name)), code, message.clone());
+        cause.index = violation.index;
+        cause
+    });
+    let causes = causes.collect();
+    Problem::new(Code::UNIQUE_VIOLATION, message).with_causes(causes)
+}
+
+fn unavailable(reason: Unavailable) -> Problem {
+    let (code, detail, seconds) = match reason {
+        Unavailable::Overloaded => (Code::OVERLOADED, "the queue for this kind of work is full", 1),
+        Unavailable::OutOfMemory => {
+            (Code::OVERLOADED, "the query needs more memory than queries may use now", 5)
+        }
+        Unavailable::Reopening => (Code::ENGINE_REOPENING, "the engine is being reopened", 2),
+        Unavailable::Draining => (Code::DRAINING, "the server is shutting down", 5),
+        Unavailable::CommitUnknown => (
+            Code::COMMIT_UNKNOWN,
+            "the engine was lost during the commit: look whether the write is there",
+            2,
+        ),
+    };
+    Problem::new(code, detail).retry_after(seconds)
+}
+
+/// An error and its causes in one line, for the log.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,27 @@
+//! One handler a route: it reads the request, calls one use case, and writes the answer.
+
+pub(crate) mod count_records;
+pub(crate) mod create_record;
+pub(crate) mod create_record_enveloped;
+pub(crate) mod create_records;
+pub(crate) mod delete_record;
+pub(crate) mod describe_api;
+pub(crate) mod describe_json_schema;
+pub(crate) mod describe_schema;
+pub(crate) mod get_record;
+pub(crate) mod health;
+pub(crate) mod ingest_records;
+pub(crate) mod list_records;
+pub(crate) mod list_schemas;
+pub(crate) mod metrics;
+pub(crate) mod patch_record;
+pub(crate) mod query_records;
+pub(crate) mod replace_record;
+pub(crate) mod stream_records;
+
+use axum::response::Response;
+
+use crate::problem::Problem;
+
+/// What handlers answer.
+pub(crate) type Answer = Result<Response, Problem>;

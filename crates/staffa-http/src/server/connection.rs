@@ -1,0 +1,49 @@
+//! One connection, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower::Service;
+
+use super::Server;
+use super::guarded::Guarded;
+use super::pulse::{HeldBody, Pulse};
+
+pub(super) async fn run(server: &Server, stream: TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "the connection was lost before it began");
+        return;
+    }
+    let pulse = Arc::new(Pulse::default());
+    let io = TokioIo::new(Guarded::new(stream, Arc::clone(&pulse), &server.options));
+    let service = service_fn(|request: Request<Incoming>| {
+        let beat = pulse.start();
+        let answer = server.api.clone().call(request.map(Body::new));
+        async move {
+            let Ok(response) = answer.await;
+            Ok::<_, Infallible>(response.map(|body| HeldBody::new(body, beat)))
+        }
+    });
+    let mut connection = pin!(server.builder.serve_connection(io, service));
+    let mut is_closing = false;
+    let done = loop {
+        tokio::select! {
+            done = connection.as_mut() => break done,
+            () = server.shutdown.cancelled(), if !is_closing => {
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = server.kill.cancelled() => return,
+        }
+    };
+    if let Err(error) = done {
+        tracing::debug!(%error, "the connection ended early");
+    }
+}

@@ -1,0 +1,194 @@
+//! A socket on which no wait is endless: for the first byte, for the rest of a request's head,
+//! for a client that takes nothing, and for one that does not hang up.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::ServeOptions;
+use super::pulse::Pulse;
+
+/// With what a client begins that speaks HTTP/2.
+const HTTP2_PREFACE: &[u8] = b"PRI";
+/// What is read of a client at once only to be thrown away.
+const DISCARD_BYTES: usize = 16 << 10;
+
+pub(super) struct Guarded {
+    stream: TcpStream,
+    pulse: Arc<Pulse>,
+    first_byte_by: Instant,
+    header_timeout: Duration,
+    write_timeout: Duration,
+    linger_timeout: Duration,
+    spoken: Spoken,
+    /// When the head that has begun must be complete, and how many requests came before it.
+    head: Option<(Instant, u64)>,
+    reading: Timer,
+    writing: Timer,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Spoken {
+    Nothing,
+    Http1,
+    Http2,
+}
+
+impl Guarded {
+    pub(super) fn new(stream: TcpStream, pulse: Arc<Pulse>, options: &ServeOptions) -> Self {
+        Self {
+            stream,
+            pulse,
+            first_byte_by: Instant::now() + options.first_byte_timeout,
+            header_timeout: options.header_timeout,
+            write_timeout: options.write_timeout,
+            linger_timeout: options.linger_timeout,
+            spoken: Spoken::Nothing,
+            head: None,
+            reading: Timer::default(),
+            writing: Timer::default(),
+        }
+    }
+
+    fn note_read(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.reading.stop();
+        if self.spoken == Spoken::Nothing {
+            let is_http2 = bytes.starts_with(HTTP2_PREFACE);
+            self.spoken = if is_http2 { Spoken::Http2 } else { Spoken::Http1 };
+        }
+        let requests = self.pulse.started();
+        let has_begun = self.head.is_some_and(|(_, before)| before == requests);
+        if self.spoken == Spoken::Http1 && self.pulse.is_idle() && !has_begun {
+            self.head = Some((Instant::now() + self.header_timeout, requests));
+        }
+    }
+
+    /// By when the client must send something, if it must.
+    fn read_by(&self) -> Option<Instant> {
+        if self.spoken == Spoken::Nothing {
+            return Some(self.first_byte_by);
+        }
+        let (by, before) = self.head?;
+        (self.pulse.started() == before && self.pulse.is_idle()).then_some(by)
+    }
+
+    /// Ends a wait for the client to take something.
+    fn check_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        done: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            self.writing.stop();
+            return done;
+        }
+        let timeout = self.write_timeout;
+        ready!(self.writing.poll_after(cx, timeout));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if let Poll::Ready(done) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            self.note_read(&buffer.filled()[before..]);
+            return Poll::Ready(done);
+        }
+        let Some(by) = self.read_by() else {
+            self.reading.stop();
+            return Poll::Pending;
+        };
+        ready!(self.reading.poll_at(cx, by));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.check_write(cx, done)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.check_write(cx, done)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Says that nothing more comes, then waits a little for the client to hang up: closing
+    /// with its bytes unread would make the system reset the connection, and the client lose
+    /// an answer that it has not read yet.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        let mut memory = [0; DISCARD_BYTES];
+        let timeout = self.linger_timeout;
+        loop {
+            let mut buffer = ReadBuf::new(&mut memory);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => {
+                    ready!(self.reading.poll_after(cx, timeout));
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            // A client that never stops sending gets no more time than one that waits.
+            if self.reading.poll_after(cx, timeout).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+/// A timer that costs nothing until it is waited for.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn stop(&mut self) {
+        self.0 = None;
+    }
+
+    fn poll_at(&mut self, cx: &mut Context<'_>, by: Instant) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(by)));
+        if sleep.deadline() != by {
+            sleep.as_mut().reset(by);
+        }
+        sleep.as_mut().poll(cx)
+    }
+
+    /// Counts from the first call since it was stopped.
+    fn poll_after(&mut self, cx: &mut Context<'_>, timeout: Duration) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + timeout)));
+        sleep.as_mut().poll(cx)
+    }
+}

@@ -1,0 +1,47 @@
+//! What became of a bulk write.
+
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+
+use staffa_app::IngestReport;
+
+use super::json_of;
+use crate::exchange::Exchange;
+use crate::problem::{Cause, Problem};
+
+#[derive(Serialize)]
+struct Wire {
+    success: bool,
+    received: u64,
+    inserted: u64,
+    updated: u64,
+    ignored: u64,
+    failed: u64,
+    errors: Vec<Cause>,
+    errors_truncated: bool,
+    execution_time_ms: f64,
+}
+
+/// 201 when all was stored, 207 when some was, 422 when nothing was.
+pub(crate) fn report(exchange: &Exchange, report: IngestReport) -> Result<Response, Problem> {
+    let receipt = report.receipt;
+    let stored = receipt.inserted + receipt.updated + receipt.ignored + receipt.deleted;
+    let status = match (report.failed, stored) {
+        (0, _) => StatusCode::CREATED,
+        (_, 0) => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::MULTI_STATUS,
+    };
+    let wire = Wire {
+        success: report.failed == 0,
+        received: report.received,
+        inserted: receipt.inserted,
+        updated: receipt.updated,
+        ignored: receipt.ignored,
+        failed: report.failed,
+        errors: report.errors.into_iter().map(Cause::from).collect(),
+        errors_truncated: report.errors_truncated,
+        execution_time_ms: exchange.elapsed_ms(),
+    };
+    json_of(status, &wire)
+}

@@ -1,0 +1,147 @@
+//! Records as a stream: encoded by a task of its own, handed to the connection through a
+//! short queue. It is complete, or it ends visibly broken.
+
+use std::io;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use futures_util::StreamExt;
+use http::header::{CONTENT_TYPE, TRAILER};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use staffa_app::{Error, Stage, StreamView};
+use staffa_codec::encode::{BatchEncoder, encoder};
+use staffa_domain::ports::RecordStream;
+
+use super::pieces::Cutter;
+use crate::exchange::Exchange;
+use crate::from_wire::stream::Form;
+use crate::problem::Problem;
+
+const ROW_COUNT: HeaderName = HeaderName::from_static("x-row-count");
+const STREAM_STATUS: HeaderName = HeaderName::from_static("x-stream-status");
+/// Pieces between the encoder and the connection.
+const QUEUE_LEN: usize = 4;
+
+type Piece = Result<Frame<Bytes>, io::Error>;
+
+/// Starts the answer once the engine has given its first batch: until then an error is still
+/// a problem document.
+pub(crate) async fn stream(
+    exchange: &Arc<Exchange>,
+    view: StreamView,
+    form: Form,
+) -> Result<Response, Problem> {
+    let StreamView { schema, select, mut batches } = view;
+    let first = exchange.context.time_async(Stage::Engine, batches.next()).await;
+    let first = first.transpose().map_err(|error| Problem::from(Error::from(error)))?;
+    let encoder = encoder(form.format, &schema, select.as_deref(), form.shape);
+    let kind = HeaderValue::from_static(encoder.content_type());
+    let (pieces, queue) = mpsc::channel(QUEUE_LEN);
+    let task = Task {
+        exchange: Arc::clone(exchange),
+        encoder,
+        form,
+        pieces,
+        cutter: Cutter::default(),
+        rows: 0,
+    };
+    tokio::spawn(task.run(first, batches));
+    let mut response = Response::new(Body::new(StreamBody::new(ReceiverStream::new(queue))));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(TRAILER, HeaderValue::from_static("X-Row-Count, X-Stream-Status"));
+    Ok(response)
+}
+
+struct Task {
+    exchange: Arc<Exchange>,
+    encoder: Box<dyn BatchEncoder>,
+    form: Form,
+    pieces: mpsc::Sender<Piece>,
+    cutter: Cutter,
+    rows: u64,
+}
+
+impl Task {
+    async fn run(mut self, first: Option<RecordBatch>, batches: RecordStream) {
+        let pieces = self.pieces.clone();
+        let done = tokio::select! {
+            done = self.send_all(first, batches) => done,
+            // The client is gone: the engine's query is dropped, whatever it is doing.
+            () = pieces.closed() => return,
+        };
+        if let Err(fault) = done {
+            let request_id = self.exchange.request_id();
+            tracing::warn!(request_id, fault, rows = self.rows, "the stream broke off");
+            // The connection ends without a final chunk, which tells the client.
+            let broken = Err(io::Error::other("the stream broke off"));
+            let _ = self.pieces.send_timeout(broken, self.exchange.settings.stream_stall_timeout).await;
+        }
+    }
+
+    async fn send_all(
+        &mut self,
+        first: Option<RecordBatch>,
+        mut batches: RecordStream,
+    ) -> Result<(), String> {
+        let mut head = Vec::new();
+        self.encoder.start(&mut head).map_err(|error| error.to_string())?;
+        self.send(Frame::data(head.into())).await?;
+        let mut next = first;
+        while let Some(batch) = next {
+            self.send_batch(&batch).await?;
+            let exchange = Arc::clone(&self.exchange);
+            let more = exchange.context.time_async(Stage::Engine, batches.next()).await;
+            next = more.transpose().map_err(|error| format!("{error:?}"))?;
+        }
+        let mut tail = Vec::new();
+        self.encoder.finish(&mut tail).map_err(|error| error.to_string())?;
+        if self.form.end_marker {
+            let line = format!("{{\"$end\":{{\"rows\":{},\"status\":\"complete\"}}}}\n", self.rows);
+            tail.extend_from_slice(line.as_bytes());
+        }
+        self.send(Frame::data(tail.into())).await?;
+        self.send(Frame::trailers(self.trailers())).await
+    }
+
+    async fn send_batch(&mut self, batch: &RecordBatch) -> Result<(), String> {
+        let mut from = 0;
+        while let Some(piece) = self.cutter.cut(batch, from) {
+            let mut out = Vec::with_capacity(128 << 10);
+            let context = &self.exchange.context;
+            context
+                .time(Stage::Encode, || self.encoder.encode(&piece, &mut out))
+                .map_err(|error| error.to_string())?;
+            context.count_records(piece.num_rows());
+            self.cutter.learn(piece.num_rows(), out.len());
+            from += piece.num_rows();
+            self.rows += piece.num_rows() as u64;
+            self.send(Frame::data(out.into())).await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, frame: Frame<Bytes>) -> Result<(), String> {
+        if frame.data_ref().is_some_and(Bytes::is_empty) {
+            return Ok(());
+        }
+        let stall = self.exchange.settings.stream_stall_timeout;
+        let sent = self.pieces.send_timeout(Ok(frame), stall).await;
+        sent.map_err(|_| "the client takes nothing".to_owned())
+    }
+
+    fn trailers(&self) -> HeaderMap {
+        let mut trailers = HeaderMap::with_capacity(2);
+        trailers.insert(ROW_COUNT, HeaderValue::from(self.rows));
+        trailers.insert(STREAM_STATUS, HeaderValue::from_static("complete"));
+        trailers
+    }
+}

@@ -1,0 +1,80 @@
+//! Schemas, the description of the API, health.
+
+use http::StatusCode;
+use insta::assert_snapshot;
+
+use crate::app::App;
+
+#[tokio::test]
+async fn schemas_are_listed_and_described() {
+    let app = App::new().await.with_orders(2).await;
+    let list = app.get("/api/v1/schemas").await.json();
+    let names: Vec<_> = list.as_array().unwrap().iter().map(|s| s["name"].clone()).collect();
+    assert_eq!(names, ["orders", "readings"]);
+    assert_eq!(list[0]["record_count"], 2);
+    assert_snapshot!("readings", app.get("/api/v1/schemas/readings").await.show());
+    assert_snapshot!("json_schema", app.get("/api/v1/schemas/readings/json-schema").await.show());
+    assert_snapshot!("no_schema", app.get("/api/v1/schemas/nope").await.show());
+}
+
+#[tokio::test]
+async fn health_follows_the_engine() {
+    let app = App::new().await;
+    assert_eq!(app.get("/health/live").await.status, StatusCode::OK);
+    assert_eq!(app.get("/health/ready").await.status, StatusCode::OK);
+    app.storage.monitor.close().await;
+    assert_eq!(app.get("/health/live").await.status, StatusCode::OK);
+    assert_snapshot!("not_ready", app.get("/health/ready").await.show());
+    let read = app.get("/api/v1/records/orders").await;
+    assert_eq!(read.code(), "draining");
+}
+
+#[tokio::test]
+async fn every_described_route_is_there() {
+    let app = App::new().await;
+    let document = app.get("/openapi.json").await.json();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let path = path.replace("{id}", &crate::app::id(1)).replace("{name}", "orders");
+        for method in item.as_object().unwrap().keys() {
+            let method = method.to_uppercase();
+            let answer = app.call(&method, &path, &[], "").await;
+            assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            if answer.status == StatusCode::NOT_FOUND {
+                assert_ne!(answer.code(), "route_not_found", "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_from_elsewhere() {
+    let app = App::new().await;
+    for path in ["/docs", "/docs/app.js", "/docs/style.css"] {
+        let file = app.get(path).await;
+        assert_eq!(file.status, StatusCode::OK);
+        assert!(file.header("content-security-policy").contains("script-src 'self'"));
+        for outside in ["src=\"http", "href=\"http", "url(http", "import("] {
+            assert!(!file.text().contains(outside), "{path}: {outside}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_admin_listener_has_health_and_metrics_alone() {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    let mut state = None;
+    App::with(|made| state = Some(made.clone())).await;
+    let metrics = std::sync::Arc::new(|| "up 1\n".to_owned());
+    let admin = staffa_http::admin_router(state.unwrap(), metrics);
+    let get = async |path: &str| {
+        let request = crate::app::request("GET", path).body(axum::body::Body::empty()).unwrap();
+        let response = admin.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        (status, response.into_body().collect().await.unwrap().to_bytes())
+    };
+    assert_eq!(get("/metrics").await, (StatusCode::OK, "up 1\n".into()));
+    assert_eq!(get("/health/ready").await.0, StatusCode::OK);
+    assert_eq!(get("/api/v1/schemas").await.0, StatusCode::NOT_FOUND);
+}

@@ -1,0 +1,148 @@
+//! The accept loop over real sockets.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use staffa_http::{ServeOptions, serve};
+
+use crate::app::App;
+
+struct Server {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    async fn start(options: ServeOptions) -> Self {
+        let app = App::new().await.with_orders(1).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, app.api, options, shutdown.clone()));
+        Self { address, shutdown, task }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+}
+
+/// Reads until the other side ends the connection.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    // A reset ends it too.
+    let _ = stream.read_to_end(&mut text).await;
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+async fn read_answer(stream: &mut TcpStream) -> String {
+    let mut text = vec![0; 4_096];
+    let len = stream.read(&mut text).await.unwrap();
+    String::from_utf8_lossy(&text[..len]).into_owned()
+}
+
+const GET: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[tokio::test]
+async fn slow_clients_are_cut_off() {
+    let short = Duration::from_millis(50);
+    let options =
+        ServeOptions { first_byte_timeout: short, header_timeout: short, ..ServeOptions::default() };
+    let server = Server::start(options).await;
+    let mut silent = server.connect().await;
+    let mut slow = server.connect().await;
+    slow.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    assert_eq!(read_to_end(&mut silent).await, "");
+    assert!(!read_to_end(&mut slow).await.contains("200 OK"));
+    // The second head of a connection has to be as quick as the first.
+    let mut second = server.connect().await;
+    second.write_all(GET).await.unwrap();
+    assert!(read_answer(&mut second).await.starts_with("HTTP/1.1 200 OK"));
+    second.write_all(b"GET /").await.unwrap();
+    assert!(!read_to_end(&mut second).await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn a_refused_body_does_not_cost_the_answer() {
+    let server = Server::start(ServeOptions::default()).await;
+    let mut stream = server.connect().await;
+    let head = "POST /api/v1/records/orders HTTP/1.1\r\nhost: a\r\n\
+                content-type: application/json\r\ncontent-length: 1000000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let _ = stream.write_all(&[b' '; 200_000]).await;
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test]
+async fn shutting_down_lets_requests_finish_and_closes_idle_connections() {
+    let server = Server::start(ServeOptions::default()).await;
+    let mut idle = server.connect().await;
+    idle.write_all(GET).await.unwrap();
+    assert!(read_answer(&mut idle).await.starts_with("HTTP/1.1 200 OK"));
+    let mut busy = server.connect().await;
+    let head = "POST /api/v1/records/orders HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\
+                content-type: application/json\r\ncontent-length: 17\r\n\r\n";
+    busy.write_all(head.as_bytes()).await.unwrap();
+    // The handler has begun to wait for the body.
+    assert!(read_answer(&mut busy).await.starts_with("HTTP/1.1 100"));
+    server.shutdown.cancel();
+    assert_eq!(read_to_end(&mut idle).await, "");
+    busy.write_all(br#"{"reference":"b"}"#).await.unwrap();
+    let answer = read_to_end(&mut busy).await;
+    assert!(answer.starts_with("HTTP/1.1 201 Created"), "{answer}");
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn shutting_down_does_not_wait_for_ever() {
+    let options =
+        ServeOptions { drain_timeout: Duration::from_millis(50), ..ServeOptions::default() };
+    let server = Server::start(options).await;
+    let mut busy = server.connect().await;
+    let head = "POST /api/v1/records/orders HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\
+                content-type: application/json\r\ncontent-length: 17\r\n\r\n";
+    busy.write_all(head.as_bytes()).await.unwrap();
+    assert!(read_answer(&mut busy).await.starts_with("HTTP/1.1 100"));
+    server.shutdown.cancel();
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_final_chunk_and_trailers() {
+    let server = Server::start(ServeOptions::default()).await;
+    let mut stream = server.connect().await;
+    let head = "GET /api/v1/records/orders/stream HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\
+                connection: te, close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.contains("A-1"), "{answer}");
+    let end = answer.rsplit("\r\n0\r\n").next().unwrap().to_ascii_lowercase();
+    assert!(end.contains("x-row-count: 1") && end.contains("x-stream-status: complete"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn broken_heads_are_refused() {
+    let server = Server::start(ServeOptions::default()).await;
+    for head in [
+        "GET / HTTP/1.1\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n".to_owned(),
+        "NONSENSE\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nhost : a\r\n\r\n".to_owned(),
+        format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(70_000)),
+    ] {
+        let mut stream = server.connect().await;
+        let _ = stream.write_all(head.as_bytes()).await;
+        let answer = read_to_end(&mut stream).await;
+        let status = answer.get(9..12).unwrap_or_default();
+        assert!(["400", "431"].contains(&status), "{}: {answer}", &head[..head.len().min(40)]);
+    }
+}

@@ -1,0 +1,137 @@
+//! The statements that make and remove a schema's table and indexes.
+
+use std::fmt::Write;
+
+use staffa_domain::{SchemaSnapshot, StorageError};
+
+use crate::options::Distribution;
+use crate::sql::names::{self, IndexKind};
+use crate::types;
+
+/// Makes what is missing of a schema's storage.
+pub(super) fn create(
+    schema: &SchemaSnapshot,
+    distribution: Distribution,
+) -> Result<String, StorageError> {
+    let spread = match distribution {
+        Distribution::None => None,
+        Distribution::Citus => Some(distribution_of(schema)?),
+    };
+    let mut sql = table(schema, spread.as_deref());
+    if let Some(column) = &spread {
+        // A table that is distributed already refuses to be again.
+        let _ = write!(
+            sql,
+            "SELECT create_distributed_table('{table}', '{column}') \
+             WHERE NOT EXISTS (SELECT 1 FROM pg_dist_partition \
+             WHERE logicalrelid = '{table}'::regclass);",
+            table = names::table(schema),
+        );
+    }
+    indexes(schema, &mut sql);
+    Ok(sql)
+}
+
+/// Removes a schema's storage.
+pub(super) fn drop(schema: &SchemaSnapshot) -> String {
+    format!("DROP TABLE IF EXISTS {}", names::table(schema))
+}
+
+fn table(schema: &SchemaSnapshot, spread: Option<&str>) -> String {
+    let mut columns = vec![
+        "id uuid NOT NULL".to_owned(),
+        "created_at timestamptz NOT NULL".to_owned(),
+    ];
+    if !schema.schema().append_only {
+        columns.push("updated_at timestamptz NOT NULL".to_owned());
+        columns.push("version bigint NOT NULL".to_owned());
+    }
+    for (property, id) in schema.schema().properties.iter().zip(schema.property_ids()) {
+        let kind = types::column_type(&property.property_type);
+        columns.push(format!("{} {kind}", names::column(*id)));
+    }
+    if !schema.schema().append_only {
+        let index = names::quoted(&names::index(schema, IndexKind::Id, &[]));
+        let key = match spread {
+            Some(column) if column != "id" => format!("id, {column}"),
+            _ => "id".to_owned(),
+        };
+        columns.push(format!("CONSTRAINT {index} PRIMARY KEY ({key})"));
+    }
+    let columns = columns.join(", ");
+    format!(
+        "CREATE TABLE IF NOT EXISTS {} ({columns});",
+        names::table(schema)
+    )
+}
+
+fn indexes(schema: &SchemaSnapshot, sql: &mut String) {
+    let table = names::table(schema);
+    let mut index = |kind, positions: &[usize], (unique, method): (&str, &str)| {
+        let name = names::quoted(&names::index(schema, kind, positions));
+        let columns: Vec<String> = match kind {
+            IndexKind::Id => vec!["id".to_owned()],
+            _ => positions
+                .iter()
+                .map(|place| names::property(schema, *place))
+                .collect(),
+        };
+        let columns = columns.join(", ");
+        // Writing to a string cannot fail.
+        let _ = write!(
+            sql,
+            "CREATE {unique}INDEX IF NOT EXISTS {name} ON {table} USING {method} ({columns});"
+        );
+    };
+    if schema.schema().append_only {
+        // Ids rise with time, so a summary a block range finds one for nearly no cost.
+        index(IndexKind::Id, &[], ("", "brin"));
+    }
+    let groups = schema.schema().unique_groups();
+    for group in &groups {
+        index(IndexKind::Unique, group, ("UNIQUE ", "btree"));
+    }
+    for (place, property) in schema.schema().properties.iter().enumerate() {
+        // What leads a unique index is found through it.
+        if property.indexed && !groups.iter().any(|group| group.first() == Some(&place)) {
+            index(IndexKind::Plain, &[place], ("", "btree"));
+        }
+    }
+}
+
+/// The column by which Citus spreads the records. Uniqueness is kept within a shard alone,
+/// so each unique group must contain it.
+fn distribution_of(schema: &SchemaSnapshot) -> Result<String, StorageError> {
+    let declared = schema.schema();
+    let place = declared
+        .distributed_by
+        .as_ref()
+        .and_then(|name| declared.position(name.as_str()));
+    for group in declared.unique_groups() {
+        if place.is_some_and(|place| group.contains(&place)) {
+            continue;
+        }
+        let names: Vec<&str> = group
+            .iter()
+            .map(|place| declared.properties[*place].name.as_str())
+            .collect();
+        let by = declared
+            .distributed_by
+            .as_ref()
+            .map_or("id", |name| name.as_str());
+        return Err(StorageError::Unsupported(format!(
+            "{} can't be unique while records are distributed by {by}: distribute by one of \
+             these properties, or drop the uniqueness",
+            names.join(", "),
+        )));
+    }
+    if let Some(place) = place
+        && !declared.properties[place].required
+    {
+        let name = &declared.properties[place].name;
+        return Err(StorageError::Unsupported(format!(
+            "{name} distributes the records and so must be required"
+        )));
+    }
+    Ok(place.map_or_else(|| "id".to_owned(), |place| names::property(schema, place)))
+}

@@ -1,0 +1,280 @@
+//! Short writes: each lane has one connection and takes what waits as one transaction.
+//!
+//! Lanes work side by side on new records alone. A transaction that changes or looks at
+//! existing records has the lanes to itself, so that calls are carried out in their order
+//! and lanes never wait for each other's records.
+//!
+//! A request is answered after its commit. When a shared transaction fails it is rolled
+//! back and each request is carried out by itself, so that one failure stays one.
+
+mod attempt;
+mod plan;
+mod statement;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use staffa_domain::error::Unavailable;
+use staffa_domain::ports::{RecordWriter, WriteSession};
+use staffa_domain::{Operation, Outcome, SchemaSnapshot, StorageError, WriteMode};
+
+use crate::monitor::Health;
+use crate::options::{Distribution, Options};
+use crate::pool::Pool;
+use crate::session;
+use attempt::{Attempt, Failure};
+
+/// How many requests, or records, one commit takes before the next is begun.
+const REQUESTS_MAX: usize = 512;
+const RECORDS_MAX: usize = 4_096;
+/// How often a request that another got in the way of is tried again.
+const CONFLICTS_MAX: usize = 3;
+
+/// The write side of one database.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) sessions: Arc<Pool>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) distribution: Distribution,
+}
+
+#[async_trait]
+impl RecordWriter for Writer {
+    async fn begin(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        mode: WriteMode,
+    ) -> Result<Box<dyn WriteSession>, StorageError> {
+        self.health.check_open()?;
+        session::check_mode(schema, &mode)?;
+        let client = self.sessions.get().await?;
+        let health = Arc::clone(&self.health);
+        session::begin(client, (schema, mode), (health, self.distribution)).await
+    }
+
+    async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {
+        self.health.check_open()?;
+        self.lanes.execute(operations).await
+    }
+}
+
+/// One caller's list of operations.
+#[derive(Debug)]
+struct Request {
+    operations: Vec<Operation>,
+    answer: oneshot::Sender<Result<Outcome, StorageError>>,
+}
+
+/// The lanes and the queue to them.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    queue: Mutex<Option<mpsc::Sender<Request>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Lanes {
+    pub(crate) fn start(pool: Arc<Pool>, health: &Arc<Health>, options: &Options) -> Self {
+        let (sender, receiver) = mpsc::channel(options.write_queue.max(1));
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        let order = Arc::new(RwLock::new(()));
+        let lane = |_| {
+            let lane = Lane {
+                queue: Arc::clone(&receiver),
+                order: Arc::clone(&order),
+                pool: Arc::clone(&pool),
+                health: Arc::clone(health),
+                distribution: options.distribution,
+            };
+            tokio::spawn(lane.run())
+        };
+        Self {
+            queue: Mutex::new(Some(sender)),
+            tasks: Mutex::new((0..options.write_lanes.max(1)).map(lane).collect()),
+        }
+    }
+
+    async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {
+        let (answer, answered) = oneshot::channel();
+        let Some(queue) = self.queue.lock().clone() else {
+            return Err(StorageError::Unavailable(Unavailable::Draining));
+        };
+        let request = Request { operations, answer };
+        queue.try_send(request).map_err(|error| {
+            StorageError::Unavailable(match error {
+                mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Unavailable::Draining,
+            })
+        })?;
+        drop(queue);
+        // A lane that died may have died at a commit.
+        let unknown = StorageError::Unavailable(Unavailable::CommitUnknown);
+        answered.await.unwrap_or(Err(unknown))
+    }
+
+    /// How many requests wait.
+    pub(crate) fn waiting(&self) -> usize {
+        let queue = self.queue.lock();
+        queue
+            .as_ref()
+            .map_or(0, |queue| queue.max_capacity() - queue.capacity())
+    }
+
+    /// Takes no more and waits until what was taken is answered.
+    pub(crate) async fn close(&self) {
+        self.queue.lock().take();
+        let tasks: Vec<JoinHandle<()>> = self.tasks.lock().drain(..).collect();
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(error = %error, "a write lane died");
+            }
+        }
+    }
+}
+
+/// The right to work: beside others, or alone.
+enum Turn {
+    Beside(#[expect(dead_code, reason = "held for its drop")] OwnedRwLockReadGuard<()>),
+    Alone(#[expect(dead_code, reason = "held for its drop")] OwnedRwLockWriteGuard<()>),
+}
+
+struct Lane {
+    queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Request>>>,
+    order: Arc<RwLock<()>>,
+    pool: Arc<Pool>,
+    health: Arc<Health>,
+    distribution: Distribution,
+}
+
+impl Lane {
+    async fn run(self) {
+        loop {
+            let Some((requests, turn)) = self.next_requests().await else {
+                return;
+            };
+            match <[Request; 1]>::try_from(requests) {
+                Ok([request]) => self.serve_alone(request).await,
+                Err(requests) => self.serve_together(requests).await,
+            }
+            drop(turn);
+        }
+    }
+
+    /// Waits for a request, takes what waits behind it, and waits for its turn; nothing once
+    /// the queue is closed. Turns are given in the order of the queue, which is held so long.
+    async fn next_requests(&self) -> Option<(Vec<Request>, Turn)> {
+        let mut queue = self.queue.lock().await;
+        let first = queue.recv().await?;
+        // Callers that were answered together ask again together: let them.
+        tokio::task::yield_now().await;
+        let mut records = records_of(&first);
+        let mut requests = vec![first];
+        let mut drain = |requests: &mut Vec<Request>| {
+            while requests.len() < REQUESTS_MAX
+                && records < RECORDS_MAX
+                && let Ok(next) = queue.try_recv()
+            {
+                records += records_of(&next);
+                requests.push(next);
+            }
+        };
+        drain(&mut requests);
+        let order = Arc::clone(&self.order);
+        let turn = if requests.iter().all(only_creates) {
+            Turn::Beside(order.read_owned().await)
+        } else {
+            let turn = order.write_owned().await;
+            drain(&mut requests);
+            Turn::Alone(turn)
+        };
+        Some((requests, turn))
+    }
+
+    async fn serve_together(&self, requests: Vec<Request>) {
+        let answer = {
+            let operations = requests.iter().flat_map(|request| &request.operations);
+            let plan = plan::merged(operations.enumerate());
+            self.attempt(&plan).await
+        };
+        match answer {
+            Ok(outcome) => {
+                for request in requests {
+                    let _ = request.answer.send(Ok(outcome));
+                }
+            }
+            Err(Failure::Unknown) => {
+                for request in requests {
+                    let unknown = StorageError::Unavailable(Unavailable::CommitUnknown);
+                    let _ = request.answer.send(Err(unknown));
+                }
+            }
+            Err(_) => {
+                for request in requests {
+                    self.serve_alone(request).await;
+                }
+            }
+        }
+    }
+
+    async fn serve_alone(&self, request: Request) {
+        let answer = self.carry_out(&request.operations).await;
+        if let Err(error) = &answer {
+            self.health.note_error(error);
+        }
+        let _ = request.answer.send(answer);
+    }
+
+    /// Carries out one request: first in few statements, and if that fails one by one, which
+    /// tells the operation at fault.
+    async fn carry_out(&self, operations: &[Operation]) -> Result<Outcome, StorageError> {
+        let mut conflicts = 0;
+        let mut exact = operations.len() == 1;
+        loop {
+            let plan = if exact {
+                plan::single(operations)
+            } else {
+                plan::merged(operations.iter().enumerate())
+            };
+            match self.attempt(&plan).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(Failure::Conflict) if conflicts < CONFLICTS_MAX => conflicts += 1,
+                Err(Failure::Operation(_)) if !exact => exact = true,
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    /// Runs a plan in one transaction, once more if the connection was lost before the
+    /// commit was sent: until then nothing can have been kept.
+    async fn attempt(&self, plan: &plan::Plan<'_>) -> Result<Outcome, Failure> {
+        let mut retried = false;
+        loop {
+            let client = self.pool.get().await.map_err(Failure::Other)?;
+            match Attempt::new(client, plan, self.distribution).run().await {
+                Ok(commit) => {
+                    let commit = self.health.note_commit(commit);
+                    return Ok(Outcome { commit });
+                }
+                Err(Failure::Lost | Failure::Stale) if !retried => retried = true,
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+}
+
+fn only_creates(request: &Request) -> bool {
+    let mut operations = request.operations.iter();
+    operations.all(|operation| matches!(operation, Operation::Create(_)))
+}
+
+fn records_of(request: &Request) -> usize {
+    let records = request.operations.iter().map(|operation| match operation {
+        Operation::Create(batch) => batch.len(),
+        _ => 1,
+    });
+    records.sum()
+}

@@ -1,0 +1,262 @@
+//! One try to carry out a plan in one transaction, in two round trips: all statements at
+//! once, then COMMIT.
+
+use deadpool_postgres::Object;
+use futures_util::future::join_all;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use staffa_domain::StorageError;
+use staffa_domain::error::Unavailable;
+
+use crate::copy::references;
+use crate::error;
+use crate::lane::plan::{Plan, Step, Work};
+use crate::lane::statement::{self, Expects, Statement};
+use crate::options::Distribution;
+use crate::sql::names;
+use crate::transaction::{CommitError, Transaction, Versions, check_versions};
+
+/// How many statements travel together.
+const PIPELINE: usize = 24;
+
+/// Why a try failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The connection was lost before COMMIT was sent: nothing is kept.
+    Lost,
+    /// A prepared statement did not fit any more: prepared anew it may.
+    Stale,
+    /// Another transaction got in the way.
+    Conflict,
+    /// An operation failed; the error is exact only if each had its own step.
+    Operation(StorageError),
+    /// Nothing to do with one operation.
+    Other(StorageError),
+    /// COMMIT was sent and not answered.
+    Unknown,
+}
+
+impl From<Failure> for StorageError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Lost => Self::Unavailable(Unavailable::Reopening),
+            Failure::Stale | Failure::Conflict => Self::Conflict,
+            Failure::Operation(error) | Failure::Other(error) => error,
+            Failure::Unknown => Self::Unavailable(Unavailable::CommitUnknown),
+        }
+    }
+}
+
+/// A try on a connection.
+pub(super) struct Attempt<'a> {
+    transaction: Transaction,
+    plan: &'a Plan<'a>,
+    distribution: Distribution,
+}
+
+type Prepared = (Statement, tokio_postgres::Statement);
+
+impl<'a> Attempt<'a> {
+    pub(super) const fn new(
+        client: Object,
+        plan: &'a Plan<'a>,
+        distribution: Distribution,
+    ) -> Self {
+        Self {
+            transaction: Transaction::new(client),
+            plan,
+            distribution,
+        }
+    }
+
+    /// Carries out the plan; answers with the commit's number where it is known.
+    pub(super) async fn run(mut self) -> Result<Option<u64>, Failure> {
+        match self.write().await {
+            Ok(()) => match self.transaction.commit().await {
+                Ok((commit, _)) => Ok(commit),
+                Err(CommitError::Unknown) => Err(Failure::Unknown),
+                Err(CommitError::Refused(error)) => Err(refused(error)),
+            },
+            Err(failure) => {
+                self.transaction.poison();
+                if let Some(client) = self.transaction.roll_back().await
+                    && matches!(failure, Failure::Stale)
+                {
+                    client.statement_cache.clear();
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn write(&self) -> Result<(), Failure> {
+        let mut prepared = Vec::with_capacity(self.plan.steps.len());
+        for step in &self.plan.steps {
+            prepared.push(self.prepare(step).await?);
+        }
+        let mut begun = false;
+        let mut work: Vec<(&Step<'_>, Prepared)> = self.plan.steps.iter().zip(prepared).collect();
+        while !work.is_empty() || !begun {
+            let rest = work.split_off(work.len().min(PIPELINE));
+            let last = rest.is_empty();
+            self.send(&work, (!begun, last)).await?;
+            begun = true;
+            work = rest;
+        }
+        Ok(())
+    }
+
+    async fn prepare(&self, step: &Step<'_>) -> Result<Prepared, Failure> {
+        let statement =
+            statement::of_step(step, self.distribution).map_err(|error| match error {
+                StorageError::Unsupported(_) => Failure::Operation(error),
+                other => Failure::Other(other),
+            })?;
+        let kinds: Vec<Type> = statement
+            .params
+            .iter()
+            .map(|it| it.kind().clone())
+            .collect();
+        let client = self.transaction.client();
+        match client.prepare_typed_cached(&statement.sql, &kinds).await {
+            Ok(prepared) => Ok((statement, prepared)),
+            Err(error) => Err(failed(error, step)),
+        }
+    }
+
+    /// Sends statements without waiting between them, with BEGIN before the first and the
+    /// check of the versions after the last.
+    async fn send(
+        &self,
+        work: &[(&Step<'_>, Prepared)],
+        (first, last): (bool, bool),
+    ) -> Result<(), Failure> {
+        let client = self.transaction.client();
+        let begin = async {
+            if first {
+                self.transaction.begin().await
+            } else {
+                Ok(())
+            }
+        };
+        let statements = join_all(work.iter().map(|(_, (statement, prepared))| async move {
+            client.query(prepared, &references(&statement.params)).await
+        }));
+        let names: Vec<&str> = self
+            .plan
+            .schemas
+            .iter()
+            .map(|schema| schema.name())
+            .collect();
+        let versions = async {
+            if last {
+                self.transaction.stored_versions(&names).await.map(Some)
+            } else {
+                Ok(None)
+            }
+        };
+        let (begin, answers, versions) = tokio::join!(begin, statements, versions);
+        begin.map_err(not_begun)?;
+        // A schema that moved explains whatever else failed.
+        if let Ok(Some(stored)) = &versions {
+            check_versions(&self.wanted(), stored).map_err(Failure::Other)?;
+        }
+        for ((step, (statement, _)), answer) in work.iter().zip(answers) {
+            let rows = answer.map_err(|error| failed(error, step))?;
+            self.check(step, statement.expects, &rows).await?;
+        }
+        versions.map_err(not_begun)?;
+        Ok(())
+    }
+
+    fn wanted(&self) -> Versions {
+        let schemas = self.plan.schemas.iter();
+        schemas
+            .map(|schema| (schema.name().to_owned(), schema.version()))
+            .collect()
+    }
+
+    async fn check(&self, step: &Step<'_>, expects: Expects, rows: &[Row]) -> Result<(), Failure> {
+        match expects {
+            Expects::Nothing => Ok(()),
+            Expects::Rows(count) if rows.len() == count => Ok(()),
+            Expects::Rows(_) => Err(self.missing(step).await),
+            Expects::Answer(wanted) => {
+                let found = rows.first().and_then(|row| row.try_get::<_, bool>(0).ok());
+                if found == Some(wanted) {
+                    return Ok(());
+                }
+                Err(Failure::Operation(StorageError::AssertionFailed {
+                    operation: step.operation,
+                }))
+            }
+        }
+    }
+
+    /// A record was not found, or not in the expected version: which of the two it is.
+    /// Right for a step of one operation; a step of several is taken apart anyway.
+    async fn missing(&self, step: &Step<'_>) -> Failure {
+        let operation = step.operation;
+        let id = match &step.work {
+            Work::Replace(changes) => changes.first().map(|change| change.id),
+            Work::Delete(deletes) => deletes.first().map(|(id, _)| *id),
+            Work::Create(_) | Work::Assert(..) => None,
+        };
+        let Some(id) = id else {
+            return Failure::Operation(StorageError::RecordNotFound { operation });
+        };
+        let sql = format!(
+            "SELECT version FROM {} WHERE id = $1",
+            names::table(step.schema)
+        );
+        let id = uuid::Uuid::from(id);
+        let client = self.transaction.client();
+        let rows = match client.query_typed(&sql, &[(&id, Type::UUID)]).await {
+            Ok(rows) => rows,
+            Err(error) => return failed(error, step),
+        };
+        match rows.first().and_then(|row| row.try_get::<_, i64>(0).ok()) {
+            Some(current) => {
+                Failure::Operation(StorageError::VersionMismatch { operation, current })
+            }
+            None => Failure::Operation(StorageError::RecordNotFound { operation }),
+        }
+    }
+}
+
+fn not_begun(error: tokio_postgres::Error) -> Failure {
+    if error::is_lost(&error) {
+        Failure::Lost
+    } else {
+        Failure::Other(error::plain(error))
+    }
+}
+
+fn refused(error: tokio_postgres::Error) -> Failure {
+    if error::is_conflict(&error) {
+        Failure::Conflict
+    } else {
+        Failure::Other(error::plain(error))
+    }
+}
+
+/// Sorts out why a statement failed.
+fn failed(error: tokio_postgres::Error, step: &Step<'_>) -> Failure {
+    if error::is_lost(&error) {
+        return Failure::Lost;
+    }
+    if error::is_conflict(&error) {
+        return Failure::Conflict;
+    }
+    if error::is_stale_statement(&error) {
+        return Failure::Stale;
+    }
+    match error::of_schema(error, step.schema) {
+        StorageError::UniqueViolation { mut violation } => {
+            violation.index = Some(step.operation as u64);
+            Failure::Operation(StorageError::UniqueViolation { violation })
+        }
+        other => Failure::Operation(other),
+    }
+}

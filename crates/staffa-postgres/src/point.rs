@@ -1,0 +1,202 @@
+//! Reads by id: those that wait at the same time share one query a schema.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_select::take::take_record_batch;
+use deadpool_postgres::Object;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use staffa_domain::batch::record_id;
+use staffa_domain::error::Unavailable;
+use staffa_domain::{RecordId, SchemaSnapshot, StorageError};
+
+use crate::copy::decode::BatchBuilder;
+use crate::copy::references;
+use crate::error;
+use crate::pool::Pool;
+use crate::sql;
+
+/// How many ids one query takes before the next is begun.
+const IDS_MAX: usize = 256;
+
+/// One caller's question.
+#[derive(Debug)]
+struct Question {
+    schema: Arc<SchemaSnapshot>,
+    ids: Vec<RecordId>,
+    answer: oneshot::Sender<Result<RecordBatch, StorageError>>,
+}
+
+/// The tasks that answer, and the queue to them.
+#[derive(Debug)]
+pub(crate) struct Points {
+    queue: Mutex<Option<mpsc::Sender<Question>>>,
+}
+
+impl Points {
+    pub(crate) fn start(pool: Arc<Pool>, lanes: usize, queue: usize) -> Self {
+        let (sender, receiver) = mpsc::channel(queue.max(1));
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        for _ in 0..lanes {
+            tokio::spawn(answer_all(Arc::clone(&receiver), Arc::clone(&pool)));
+        }
+        Self {
+            queue: Mutex::new(Some(sender)),
+        }
+    }
+
+    pub(crate) async fn get(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        ids: &[RecordId],
+    ) -> Result<RecordBatch, StorageError> {
+        let (answer, answered) = oneshot::channel();
+        let question = Question {
+            schema: Arc::clone(schema),
+            ids: ids.to_vec(),
+            answer,
+        };
+        let draining = StorageError::Unavailable(Unavailable::Draining);
+        let Some(queue) = self.queue.lock().clone() else {
+            return Err(draining);
+        };
+        queue.try_send(question).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                StorageError::Unavailable(Unavailable::Overloaded)
+            }
+            mpsc::error::TrySendError::Closed(_) => {
+                StorageError::Unavailable(Unavailable::Draining)
+            }
+        })?;
+        drop(queue);
+        answered.await.unwrap_or(Err(draining))
+    }
+
+    /// Takes no more; what waits is still answered.
+    pub(crate) fn close(&self) {
+        self.queue.lock().take();
+    }
+}
+
+async fn answer_all(queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Question>>>, pool: Arc<Pool>) {
+    loop {
+        let mut questions = Vec::new();
+        {
+            let mut queue = queue.lock().await;
+            let Some(first) = queue.recv().await else {
+                return;
+            };
+            let mut ids = first.ids.len();
+            questions.push(first);
+            while ids < IDS_MAX
+                && let Ok(next) = queue.try_recv()
+            {
+                ids += next.ids.len();
+                questions.push(next);
+            }
+        }
+        // A caller that left needs no answer.
+        questions.retain(|question| !question.answer.is_closed());
+        answer_some(questions, &pool).await;
+    }
+}
+
+async fn answer_some(questions: Vec<Question>, pool: &Pool) {
+    let mut groups: HashMap<(String, u32), Vec<Question>> = HashMap::new();
+    for question in questions {
+        let key = (question.schema.name().to_owned(), question.schema.version());
+        groups.entry(key).or_default().push(question);
+    }
+    let groups: Vec<Vec<Question>> = groups.into_values().collect();
+    match pool.get().await {
+        // Sent one after the other without waiting, so the groups cost one round trip.
+        Ok(client) => {
+            let work = groups.into_iter().map(|group| answer_group(group, &client));
+            futures_util::future::join_all(work).await;
+        }
+        Err(_) => {
+            for question in groups.into_iter().flatten() {
+                let reopening = StorageError::Unavailable(Unavailable::Reopening);
+                let _ = question.answer.send(Err(reopening));
+            }
+        }
+    }
+}
+
+async fn answer_group(mut group: Vec<Question>, client: &Object) {
+    let Some(schema) = group.first().map(|question| Arc::clone(&question.schema)) else {
+        return;
+    };
+    let ids: Vec<RecordId> = group
+        .iter()
+        .flat_map(|question| &question.ids)
+        .copied()
+        .collect();
+    let found = match fetch(&schema, &ids, client).await {
+        Ok(found) => found,
+        // An error is told to one caller; the others ask again by themselves.
+        Err(_) if group.len() > 1 => {
+            for question in group {
+                let found = fetch(&question.schema, &question.ids, client).await;
+                let _ = question.answer.send(found);
+            }
+            return;
+        }
+        Err(error) => {
+            if let Some(question) = group.pop() {
+                let _ = question.answer.send(Err(error));
+            }
+            return;
+        }
+    };
+    if group.len() == 1 {
+        if let Some(question) = group.pop() {
+            let _ = question.answer.send(Ok(found));
+        }
+        return;
+    }
+    let places: HashMap<RecordId, u32> = (0..found.num_rows())
+        .filter_map(|row| Some((record_id(&found, row)?, u32::try_from(row).ok()?)))
+        .collect();
+    for question in group {
+        let mut wanted = question.ids;
+        wanted.sort_unstable();
+        wanted.dedup();
+        let rows = wanted.iter().filter_map(|id| places.get(id).copied());
+        let rows = UInt32Array::from_iter_values(rows);
+        let part = take_record_batch(&found, &rows).map_err(StorageError::internal);
+        let _ = question.answer.send(part);
+    }
+}
+
+async fn fetch(
+    schema: &SchemaSnapshot,
+    ids: &[RecordId],
+    client: &Object,
+) -> Result<RecordBatch, StorageError> {
+    let query = sql::get(schema, ids);
+    let params = references(&query.params);
+    let mut retried = false;
+    let rows = loop {
+        let rows = match client.prepare_cached(&query.sql).await {
+            Ok(statement) => client.query(&statement, &params).await,
+            Err(error) => Err(error),
+        };
+        match rows {
+            Err(error) if error::is_stale_statement(&error) && !retried => {
+                client.statement_cache.clear();
+                retried = true;
+            }
+            rows => break rows,
+        }
+    };
+    let rows = rows.map_err(|error| error::of_schema(error, schema))?;
+    let mut builder = BatchBuilder::new(query.layout)?;
+    for row in &rows {
+        builder.push(row)?;
+    }
+    Ok(builder.finish()?)
+}

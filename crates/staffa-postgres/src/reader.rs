@@ -1,0 +1,282 @@
+//! The read side.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
+use async_trait::async_trait;
+use deadpool_postgres::Object;
+use futures_util::TryStreamExt;
+use futures_util::stream;
+use tokio::sync::mpsc;
+use tokio_postgres::types::Type;
+use tokio_postgres::{CancelToken, RowStream};
+
+use staffa_domain::ports::{RecordReader, RecordStream};
+use staffa_domain::query::Aggregate;
+use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, StorageError};
+
+use crate::copy::decode::BatchBuilder;
+use crate::copy::{CodecError, Param};
+use crate::error;
+use crate::monitor::Health;
+use crate::options::Distribution;
+use crate::point::Points;
+use crate::pool::{self, Connector, Pool};
+use crate::sql::{self, Query};
+
+/// Up to here an answer is a page: read whole, on a connection for short reads.
+const PAGE_MAX: u64 = 10_000;
+/// How many records of a stream travel together.
+const BATCH_RECORDS: usize = 8_192;
+
+/// The reads of one database.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) points: Arc<Points>,
+    pub(crate) reads: Arc<Pool>,
+    pub(crate) streams: Arc<Pool>,
+    pub(crate) connector: Connector,
+    pub(crate) health: Arc<Health>,
+    pub(crate) distribution: Distribution,
+}
+
+#[async_trait]
+impl RecordReader for Reader {
+    async fn get(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        ids: &[RecordId],
+    ) -> Result<RecordBatch, StorageError> {
+        self.health.check_open()?;
+        self.points.get(schema, ids).await
+    }
+
+    async fn scan(&self, query: RecordQuery) -> Result<RecordStream, StorageError> {
+        self.health.check_open()?;
+        let question = sql::scan(&query);
+        if query.limit.is_some_and(|limit| limit <= PAGE_MAX) {
+            let page = self.whole(question, &query.schema).await?;
+            return Ok(Box::pin(stream::iter([Ok(page)])));
+        }
+        self.stream(question, &query.schema).await
+    }
+
+    async fn count(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        filter: Option<&Filter>,
+        exact: bool,
+    ) -> Result<Count, StorageError> {
+        self.health.check_open()?;
+        if !exact
+            && filter.is_none()
+            && let Some(records) = self.estimate(schema).await?
+        {
+            return Ok(Count {
+                records,
+                exact: false,
+            });
+        }
+        let answer = self.whole(sql::count(schema, filter), schema).await?;
+        Ok(Count {
+            records: first_integer(&answer)?.unsigned_abs(),
+            exact: true,
+        })
+    }
+
+    async fn aggregate(&self, question: Aggregate) -> Result<RecordBatch, StorageError> {
+        self.health.check_open()?;
+        self.whole(sql::aggregate(&question), &question.schema)
+            .await
+    }
+}
+
+impl Reader {
+    /// Runs a query and reads its whole answer, which must be short.
+    async fn whole(
+        &self,
+        query: Query,
+        schema: &SchemaSnapshot,
+    ) -> Result<RecordBatch, StorageError> {
+        let lease = Lease::new(self.reads.get().await?, self.connector.clone());
+        let mut builder = BatchBuilder::new(Arc::clone(&query.layout))?;
+        let rows = match start(lease.client(), &query).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                lease.give_back();
+                return Err(error::of_schema(error, schema));
+            }
+        };
+        let mut rows = std::pin::pin!(rows);
+        loop {
+            match rows.try_next().await {
+                Ok(Some(row)) => builder.push(&row)?,
+                Ok(None) => break,
+                Err(error) => {
+                    lease.give_back();
+                    return Err(error::of_schema(error, schema));
+                }
+            }
+        }
+        lease.give_back();
+        Ok(builder.finish()?)
+    }
+
+    /// Runs a query whose answer is read as it comes, by a task: decoding one batch goes on
+    /// while the caller encodes the one before.
+    async fn stream(
+        &self,
+        query: Query,
+        schema: &Arc<SchemaSnapshot>,
+    ) -> Result<RecordStream, StorageError> {
+        let lease = Lease::new(self.streams.get().await?, self.connector.clone());
+        let builder = BatchBuilder::new(Arc::clone(&query.layout))?;
+        let rows = match start(lease.client(), &query).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                lease.give_back();
+                return Err(error::of_schema(error, schema));
+            }
+        };
+        let (sender, mut receiver) = mpsc::channel(2);
+        let schema = Arc::clone(schema);
+        tokio::spawn(async move {
+            let left = sender.clone();
+            tokio::select! {
+                answer = pump(rows, builder, &sender) => {
+                    match answer {
+                        Ok(Ended::Complete) => lease.give_back(),
+                        Ok(Ended::Left) => drop(lease),
+                        Err(Fault::Server(error)) => {
+                            lease.give_back();
+                            let _ = sender.send(Err(error::of_schema(error, &schema))).await;
+                        }
+                        Err(Fault::Codec(error)) => {
+                            drop(lease);
+                            let _ = sender.send(Err(error)).await;
+                        }
+                    }
+                }
+                () = left.closed() => {}
+            }
+        });
+        Ok(Box::pin(stream::poll_fn(move |context| {
+            receiver.poll_recv(context)
+        })))
+    }
+
+    /// The planner's own estimate; none where it has none.
+    async fn estimate(&self, schema: &SchemaSnapshot) -> Result<Option<u64>, StorageError> {
+        if self.distribution == Distribution::Citus {
+            // The coordinator's own part of the table is empty.
+            return Ok(None);
+        }
+        let client = self.reads.get().await?;
+        let sql = "SELECT reltuples::bigint FROM pg_class \
+                   WHERE relname = $1 AND relnamespace = 'records'::regnamespace";
+        let name = schema.name();
+        let rows = client
+            .query_typed(sql, &[(&name, Type::TEXT)])
+            .await
+            .map_err(error::plain)?;
+        let Some(row) = rows.first() else {
+            return Err(StorageError::SchemaNotFound {
+                schema: name.to_owned(),
+            });
+        };
+        let estimate: i64 = row.try_get(0).map_err(error::plain)?;
+        Ok(u64::try_from(estimate)
+            .ok()
+            .filter(|estimate| *estimate > 0))
+    }
+}
+
+/// Sends a query with its parameters in one go. It is not prepared: the planner is to see
+/// the values, and questions differ too much to keep.
+async fn start(client: &Object, query: &Query) -> Result<RowStream, tokio_postgres::Error> {
+    let params = query.params.iter();
+    let params: Vec<(&Param, Type)> = params.map(|param| (param, param.kind().clone())).collect();
+    client.query_typed_raw(&query.sql, params).await
+}
+
+enum Ended {
+    Complete,
+    Left,
+}
+
+enum Fault {
+    Server(tokio_postgres::Error),
+    Codec(StorageError),
+}
+
+async fn pump(
+    rows: RowStream,
+    mut builder: BatchBuilder,
+    sender: &mpsc::Sender<Result<RecordBatch, StorageError>>,
+) -> Result<Ended, Fault> {
+    let codec = |error: CodecError| Fault::Codec(error.into());
+    let mut rows = std::pin::pin!(rows);
+    while let Some(row) = rows.try_next().await.map_err(Fault::Server)? {
+        builder.push(&row).map_err(codec)?;
+        if builder.len() == BATCH_RECORDS {
+            let batch = builder.finish().map_err(codec)?;
+            if sender.send(Ok(batch)).await.is_err() {
+                return Ok(Ended::Left);
+            }
+        }
+    }
+    if builder.len() > 0 {
+        let batch = builder.finish().map_err(codec)?;
+        let _ = sender.send(Ok(batch)).await;
+    }
+    Ok(Ended::Complete)
+}
+
+fn first_integer(batch: &RecordBatch) -> Result<i64, StorageError> {
+    batch
+        .columns()
+        .first()
+        .and_then(|column| column.as_primitive_opt::<Int64Type>())
+        .filter(|column| !column.is_empty())
+        .map(|column| column.value(0))
+        .ok_or_else(|| StorageError::internal("a count has no answer"))
+}
+
+/// A connection with a query under way. Dropped before the answer is read to its end, the
+/// query is cancelled and the connection closed: a late cancel must not meet the next query.
+struct Lease {
+    client: Option<Object>,
+    token: CancelToken,
+    connector: Connector,
+}
+
+impl Lease {
+    fn new(client: Object, connector: Connector) -> Self {
+        Self {
+            token: client.cancel_token(),
+            client: Some(client),
+            connector,
+        }
+    }
+
+    fn client(&self) -> &Object {
+        self.client
+            .as_ref()
+            .expect("the connection is there until the end")
+    }
+
+    fn give_back(mut self) {
+        self.client.take();
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            self.connector.cancel(self.token.clone());
+            pool::discard(client);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Streams of all records in every format, and of a few.
+
+use bytes::Bytes;
+
+use super::loaded::{SCHEMA, TABLE};
+use crate::bench::bed::{Bed, Watch, check_any};
+use crate::bench::client::{download, get};
+use crate::bench::figure::{float, milliseconds, per_second};
+use crate::bench::load::Pool;
+use crate::bench::raw::RawFormat;
+use crate::bench::report::Outcome;
+
+/// A format, what the raw engine's writer for it is, and what is asked of Staffa beside it.
+const FORMATS: [(&str, Option<RawFormat>, f64); 4] = [
+    ("ndjson", Some(RawFormat::NdJson), 1.2),
+    ("csv", Some(RawFormat::Csv), 0.8),
+    ("arrow", None, 0.0),
+    ("parquet", Some(RawFormat::Parquet), 0.7),
+];
+
+pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
+    let loaded = bed.loaded()?;
+    for (format, raw_format, goal) in FORMATS {
+        let raw = match (&loaded.raw, raw_format) {
+            (Some(raw), Some(format)) => {
+                Some(per_second(float(loaded.rows), raw.copy_out(TABLE, format)?))
+            }
+            _ => None,
+        };
+        let watch = Watch::start(&loaded.server);
+        let transfer = download(loaded.server.address(), &stream(format, None), &mut |_| ())?;
+        if transfer.answer.status != 200 {
+            bed.say(&format!(
+                "  streams/{format}: the server said {}",
+                transfer.answer.status
+            ));
+            continue;
+        }
+        let rate = per_second(float(loaded.rows), transfer.total);
+        let mut outcome = Outcome::new(format!("streams/{format}, all"), rate, "rows/s")
+            .costing(watch.finish())
+            .moving(transfer.answer.body_bytes, transfer.total)
+            .against("raw COPY TO a file", raw)
+            .memory_at_most(64.0);
+        if raw.is_some() {
+            outcome = outcome.at_least_times(goal);
+        } else if format == "arrow" {
+            outcome = outcome.at_least(2_000_000.0);
+        }
+        bed.keep(outcome);
+        let first = milliseconds(transfer.first_byte);
+        let name = format!("streams/{format}, first byte");
+        bed.keep(Outcome::new(name, first, "ms").at_most(50.0));
+        limited(bed, &loaded, format)?;
+    }
+    Ok(())
+}
+
+/// Short streams from many connections.
+fn limited(bed: &mut Bed<'_>, loaded: &super::Loaded, format: &str) -> anyhow::Result<()> {
+    let rows = 10_000.min(loaded.rows);
+    for connections in bed.args().connections(&[1, 16]) {
+        let mut pool = Pool(vec![stream(format, Some(rows))]);
+        let (tally, usage) = bed.load(&loaded.server, connections, &mut pool)?;
+        check_any("streams", &tally)?;
+        let name = format!("streams/{format}, {rows} each {connections}");
+        bed.keep(Outcome::of_load(name, &tally, float(rows), "rows/s").costing(usage));
+    }
+    Ok(())
+}
+
+fn stream(format: &str, limit: Option<u64>) -> Bytes {
+    let limit = limit.map_or_else(String::new, |limit| format!("&limit={limit}"));
+    get(
+        &format!("/api/v1/records/{SCHEMA}/stream?format={format}{limit}"),
+        "",
+    )
+}

@@ -1,0 +1,170 @@
+//! The command line: one file for each command, and what they share.
+
+mod configure;
+mod demo;
+mod export;
+mod import;
+mod init;
+mod schema;
+mod serve;
+mod settings;
+mod transfer;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command};
+
+use crate::config::ConfigProblems;
+use crate::output::Output;
+use crate::schemas::FolderProblems;
+
+/// What the process was started with, read once.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// Where text goes.
+    pub(crate) output: Output,
+    /// The environment, as far as it is text.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+/// Wrong usage that the parser of arguments could not see.
+#[derive(Debug)]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// A failure of which everything has been said.
+#[derive(Debug)]
+pub(crate) struct AlreadySaid;
+
+impl fmt::Display for AlreadySaid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the command failed")
+    }
+}
+
+impl std::error::Error for AlreadySaid {}
+
+/// Runs the command that the arguments ask for: 0 done, 1 failed, 2 wrong usage.
+pub(crate) fn run() -> ExitCode {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    let invocation = Invocation {
+        output: Output::new(),
+        environment: environment.collect(),
+    };
+    let matches = command().get_matches();
+    match dispatch(&matches, &invocation) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error, invocation.output),
+    }
+}
+
+fn command() -> Command {
+    Command::new("staffa")
+        .about("A data API over millions of records, from schemas that you declare")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve::command())
+        .subcommand(demo::command())
+        .subcommand(init::command())
+        .subcommand(schema::command())
+        .subcommand(import::command())
+        .subcommand(export::command())
+        .subcommand(configure::command())
+        .subcommand(crate::bench::command())
+}
+
+fn dispatch(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()> {
+    match matches.subcommand() {
+        Some(("serve", matches)) => serve::run(matches, invocation),
+        Some(("demo", matches)) => demo::run(matches, invocation),
+        Some(("init", matches)) => init::run(matches, invocation),
+        Some(("schema", matches)) => schema::run(matches, invocation),
+        Some(("import", matches)) => import::run(matches, invocation),
+        Some(("export", matches)) => export::run(matches, invocation),
+        Some(("config", matches)) => configure::run(matches, invocation),
+        Some(("bench", matches)) => crate::bench::run(matches, invocation.output),
+        _ => Err(UsageError("a command is needed; see staffa --help".to_owned()).into()),
+    }
+}
+
+fn report(error: &anyhow::Error, output: Output) -> ExitCode {
+    if error.is::<AlreadySaid>() {
+        return ExitCode::from(1);
+    }
+    if is_broken_pipe(error) {
+        // Whoever read the data has had enough, as in `staffa export … | head`.
+        return ExitCode::SUCCESS;
+    }
+    let lists_problems = error.is::<ConfigProblems>() || error.is::<FolderProblems>();
+    if lists_problems {
+        for line in error.to_string().lines() {
+            output.error(line);
+        }
+    } else {
+        output.error(&chain(error));
+    }
+    let usage = error.is::<ConfigProblems>() || error.is::<UsageError>();
+    ExitCode::from(if usage { 2 } else { 1 })
+}
+
+/// The error and its causes in one line, without causes that the line says already.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Runs async work on all cores.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = std::io::Error::other("no room");
+        let error = anyhow::Error::new(error)
+            .context("writing: no room")
+            .context("exporting");
+        assert_eq!(chain(&error), "exporting: writing: no room");
+        let error: anyhow::Result<()> = Err(UsageError("b".to_owned())).context("a");
+        assert_eq!(chain(&error.unwrap_err()), "a: b");
+    }
+}

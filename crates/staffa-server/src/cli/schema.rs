@@ -1,0 +1,106 @@
+//! `staffa schema list`: the schemas there are.
+
+use std::fmt::Write as _;
+
+use clap::{ArgMatches, Command};
+use serde_json::Value as Json;
+use staffa_app::Context;
+
+use crate::cli::transfer::{Place, with_app, with_place};
+use crate::cli::{Invocation, block_on};
+use crate::client::{problem_text, read_json};
+
+/// One line of the list.
+struct Entry {
+    name: String,
+    version: u64,
+    records: u64,
+    properties: usize,
+}
+
+pub(super) fn command() -> Command {
+    let list = Command::new("list").about("List the schemas with their versions and records");
+    Command::new("schema")
+        .about("Look at the schemas")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_place(list))
+}
+
+pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()> {
+    let Some((_, matches)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let place = Place::of(matches, invocation)?;
+    let entries = block_on(list(place))?;
+    let width = entries
+        .iter()
+        .map(|entry| entry.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(6);
+    let mut text = format!(
+        "{:<width$} {:>7} {:>12} {:>10}\n",
+        "schema", "version", "records", "properties"
+    );
+    for Entry {
+        name,
+        version,
+        records,
+        properties,
+    } in entries
+    {
+        let _ = writeln!(
+            text,
+            "{name:<width$} {version:>7} {records:>12} {properties:>10}"
+        );
+    }
+    invocation.output.data(text.as_bytes())?;
+    Ok(())
+}
+
+async fn list(place: Place) -> anyhow::Result<Vec<Entry>> {
+    match place {
+        Place::Local(config, declared) => {
+            with_app(&config, declared, async |app| {
+                let views = app
+                    .queries
+                    .list_schemas(&Context::new("schema-list"))
+                    .await?;
+                Ok(views
+                    .iter()
+                    .map(|view| Entry {
+                        name: view.schema.name().to_owned(),
+                        version: u64::from(view.schema.version()),
+                        records: view.record_count,
+                        properties: view.schema.schema().properties.len(),
+                    })
+                    .collect())
+            })
+            .await
+        }
+        Place::Remote(client) => {
+            let answer = client.get("/api/v1/schemas", "application/json").await?;
+            let (status, json) = read_json(answer).await?;
+            anyhow::ensure!(status.is_success(), problem_text(status, &json));
+            Ok(json.as_array().into_iter().flatten().map(entry).collect())
+        }
+    }
+}
+
+fn entry(json: &Json) -> Entry {
+    let number = |name: &str| json.get(name).and_then(Json::as_u64).unwrap_or(0);
+    Entry {
+        name: json
+            .get("name")
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+            .to_owned(),
+        version: number("version"),
+        records: number("record_count"),
+        properties: json
+            .get("properties")
+            .and_then(Json::as_array)
+            .map_or(0, Vec::len),
+    }
+}

@@ -1,0 +1,133 @@
+//! A running server: its listeners, its use cases, and its life from start to drained end.
+
+use std::io::{ErrorKind, IsTerminal as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use staffa_domain::Schema;
+use staffa_http::{ServeOptions, admin_router, router, serve};
+use staffa_telemetry::{LogFormat, LogOptions, logs};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::compose::{App, compose};
+use crate::config::{Config, LogConfig};
+use crate::shutdown::{Draining, Signals};
+
+/// A server whose addresses are taken.
+#[derive(Debug)]
+pub(crate) struct Server {
+    config: Config,
+    main: TcpListener,
+    admin: TcpListener,
+    signals: Signals,
+}
+
+impl Server {
+    /// Takes the addresses, before anything that takes time.
+    pub(crate) async fn bind(config: &Config) -> anyhow::Result<Self> {
+        init_logs(&config.log)?;
+        let signals = Signals::listen()?;
+        if !config.allow_unauthenticated {
+            refuse_open(config.listen)?;
+            refuse_open(config.admin_listen)?;
+        }
+        let main = listen(config.listen, "listen").await?;
+        let admin = listen(config.admin_listen, "admin-listen").await?;
+        Ok(Self {
+            config: config.clone(),
+            main,
+            admin,
+            signals,
+        })
+    }
+
+    /// The URL of the API, with the port that was given where any would do.
+    pub(crate) fn url(&self) -> anyhow::Result<String> {
+        Ok(format!("http://{}", self.main.local_addr()?))
+    }
+
+    /// Opens the engine and brings the schemas into being.
+    pub(crate) async fn open(&self, declared: Vec<Schema>) -> anyhow::Result<App> {
+        compose(&self.config, declared).await
+    }
+
+    /// Serves until a signal ends it, then lets requests under way finish and closes the
+    /// engine. Calls `ready` once requests are answered.
+    pub(crate) async fn run(self, app: App, ready: impl FnOnce()) -> anyhow::Result<()> {
+        let (address, admin_address) = (self.main.local_addr()?, self.admin.local_addr()?);
+        let options = self.options();
+        let (draining, drained) = (CancellationToken::new(), CancellationToken::new());
+        let mut state = app.api_state(self.config.http.requests.clone());
+        state.monitor = Arc::new(Draining::new(state.monitor, draining.clone()));
+        let admin = admin_router(state.clone(), app.metrics_text());
+        let admin = tokio::spawn(serve(self.admin, admin, options.clone(), drained.clone()));
+        let main = serve(self.main, router(state), options, draining.clone());
+        let main = tokio::spawn(main);
+        let catalog = Arc::clone(app.commands.catalog());
+        let background = [
+            tokio::spawn(self.signals.drain(draining)),
+            tokio::spawn(async move { catalog.follow().await }),
+        ];
+        tracing::info!(%address, admin = %admin_address, "ready");
+        ready();
+        let served = main.await;
+        // The admin listener still answers, so that operators see the engine close.
+        app.monitor.close().await;
+        drained.cancel();
+        admin.await??;
+        background.iter().for_each(tokio::task::JoinHandle::abort);
+        tracing::info!("drained and closed");
+        served?.map_err(Into::into)
+    }
+
+    fn options(&self) -> ServeOptions {
+        ServeOptions {
+            connections_max: self.config.http.connections_max,
+            first_byte_timeout: self.config.http.header_timeout,
+            header_timeout: self.config.http.header_timeout,
+            idle_timeout: self.config.http.idle_timeout,
+            write_timeout: self.config.http.requests.stream_stall_timeout,
+            drain_timeout: self.config.drain_timeout,
+            ..ServeOptions::default()
+        }
+    }
+}
+
+fn init_logs(config: &LogConfig) -> anyhow::Result<()> {
+    let terminal = std::io::stderr().is_terminal();
+    let format = match config.format.as_str() {
+        "human" => LogFormat::Human,
+        "json" => LogFormat::Json,
+        _ if terminal => LogFormat::Human,
+        _ => LogFormat::Json,
+    };
+    logs::init(&LogOptions {
+        format,
+        filter: config.level.clone(),
+        color: terminal,
+    })?;
+    Ok(())
+}
+
+/// There is no access control yet, so only this machine may be let in.
+fn refuse_open(address: SocketAddr) -> anyhow::Result<()> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    bail!(
+        "{address} can be reached from other machines and there is no access control yet; \
+         give --allow-unauthenticated to serve it all the same"
+    )
+}
+
+async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            bail!("the address {address} is in use by another process; choose one with --{flag}")
+        }
+        Err(error) => Err(error).with_context(|| format!("can't listen on {address}")),
+    }
+}

@@ -1,0 +1,163 @@
+//! Runs the program: a command to its end, or a server until the test is over.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::Value as Json;
+
+/// The program in a folder of its own, with no environment but what a test gives.
+pub(crate) fn staffa(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_staffa"));
+    command.env_clear().current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// What a finished command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Said {
+    staffa(folder).args(arguments).output().unwrap().into()
+}
+
+/// Builds a folder with schema documents and starts servers in it.
+#[derive(Debug)]
+pub(crate) struct TestApp {
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl TestApp {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn with_schema(self, file: &str, document: &str) -> Self {
+        let schemas = self.folder.path().join("schemas");
+        std::fs::create_dir_all(&schemas).unwrap();
+        std::fs::write(schemas.join(file), document).unwrap();
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts `staffa serve` or `staffa demo` on free ports and waits until it is ready.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = staffa(self.path());
+        command.args(arguments);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args(["--log-format", "json"]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut before = String::new();
+        let ready: Json = loop {
+            let line = lines
+                .next()
+                .unwrap_or_else(|| panic!("it ended early:\n{before}"))
+                .unwrap();
+            before.push_str(&line);
+            before.push('\n');
+            match serde_json::from_str::<Json>(&line) {
+                Ok(json) if json["message"] == "ready" => break json,
+                _ => {}
+            }
+        };
+        let text = Arc::new(Mutex::new(before));
+        let rest = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut text = rest.lock().unwrap();
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+        let address = |name: &str| ready[name].as_str().unwrap().to_owned();
+        Running {
+            main: address("address"),
+            admin: address("admin"),
+            child,
+            text,
+            reader: Some(reader),
+        }
+    }
+}
+
+/// A server that is up; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) main: String,
+    pub(crate) admin: String,
+    child: Child,
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.main)
+    }
+
+    /// Asks for a path of the API.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        get(&self.main, path)
+    }
+
+    pub(crate) fn count(&self, schema: &str) -> u64 {
+        let (status, body) = self.get(&format!("/api/v1/records/{schema}/count"));
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str::<Json>(&body).unwrap()["count"]
+            .as_u64()
+            .unwrap()
+    }
+
+    /// Sends SIGTERM and waits for the end; gives the status and all that was said.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let status = self.child.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        let text = self.text.lock().unwrap().clone();
+        (status, text)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail where the server has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A GET with the plainest of clients; HTTP/1.0, so that the end of the answer is its length.
+pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}

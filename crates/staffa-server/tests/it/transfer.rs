@@ -1,0 +1,143 @@
+//! `staffa import`, `staffa export` and `staffa schema list`, on a data folder and through a
+//! server.
+
+use std::fs;
+
+use crate::program::{TestApp, run};
+
+const READINGS: &str = "
+name: readings
+primary_key: [sensor, at]
+properties:
+  - {name: sensor, type: string, required: true}
+  - {name: at, type: datetime, required: true}
+  - {name: celsius, type: number}
+  - {name: price, type: decimal, precision: 10, scale: 2}
+  - {name: tags, type: array, items: string}
+";
+
+const LINES: &str = concat!(
+    r#"{"sensor":"a","at":"2026-01-01T00:00:00Z","celsius":1.5,"price":"2.50","tags":["x","y"]}"#,
+    "\n",
+    r#"{"sensor":"b,\"","at":"2026-01-01T00:00:00.000001Z","celsius":null,"price":null,"tags":null}"#,
+    "\n",
+);
+
+fn app() -> TestApp {
+    let app = TestApp::new().with_schema("readings.yaml", READINGS);
+    fs::write(app.path().join("in.ndjson"), LINES).unwrap();
+    app
+}
+
+fn sorted(text: &str) -> Vec<serde_json::Value> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+        .into_iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_round_trip_through_a_data_folder() {
+    let app = app();
+    let said = run(app.path(), &["import", "readings", "in.ndjson"]);
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (Some(0), ""),
+        "{}",
+        said.stderr
+    );
+    assert!(
+        said.stderr.ends_with("in.ndjson: 2 records stored\n"),
+        "{}",
+        said.stderr
+    );
+    let out = run(app.path(), &["export", "readings"]);
+    assert_eq!(sorted(&out.stdout), sorted(LINES), "{}", out.stderr);
+    let list = run(app.path(), &["schema", "list"]);
+    let line = list.stdout.lines().nth(1).unwrap();
+    assert_eq!(
+        line.split_whitespace().collect::<Vec<_>>(),
+        ["readings", "1", "2", "5"]
+    );
+}
+
+#[test]
+fn a_round_trip_through_a_server() {
+    let app = app();
+    let server = app.start(&["serve"]);
+    let url = server.url();
+    let said = run(
+        app.path(),
+        &["import", "readings", "in.ndjson", "--server", &url],
+    );
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let said = run(
+        app.path(),
+        &["export", "readings", "-o", "out.ndjson", "--server", &url],
+    );
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let out = fs::read_to_string(app.path().join("out.ndjson")).unwrap();
+    assert_eq!(sorted(&out), sorted(LINES));
+    let list = run(app.path(), &["schema", "list", "--server", &url]);
+    let line = list.stdout.lines().nth(1).unwrap();
+    assert_eq!(
+        line.split_whitespace().collect::<Vec<_>>(),
+        ["readings", "1", "2", "5"]
+    );
+    assert!(server.terminate().0.success());
+}
+
+#[test]
+fn a_bad_record_is_named_by_its_line_and_nothing_is_stored() {
+    let app = app();
+    let csv = "sensor,at,celsius\na,2026-01-01,1\nb,2026-01-01,warm\n,2026-01-01,3\n";
+    fs::write(app.path().join("bad.csv"), csv).unwrap();
+    let server = app.start(&["serve"]);
+    let url = server.url();
+    let remote = run(
+        app.path(),
+        &["import", "readings", "bad.csv", "--server", &url],
+    );
+    assert_eq!(server.count("readings"), 0);
+    assert!(server.terminate().0.success());
+    let local = run(app.path(), &["import", "readings", "bad.csv"]);
+    for said in [remote, local] {
+        assert_eq!(said.code, Some(1), "{}", said.stderr);
+        assert!(
+            said.stderr.contains("error: bad.csv:3: /celsius: "),
+            "{}",
+            said.stderr
+        );
+        assert!(
+            said.stderr.contains("error: bad.csv:4: /sensor: "),
+            "{}",
+            said.stderr
+        );
+        assert!(
+            said.stderr
+                .ends_with("bad.csv: 0 records stored, 2 failed\n"),
+            "{}",
+            said.stderr
+        );
+    }
+}
+
+#[test]
+fn wrong_usage() {
+    let app = app();
+    assert_eq!(run(app.path(), &["import", "readings", "-"]).code, Some(2));
+    assert_eq!(
+        run(app.path(), &["import", "readings", "in.bin"]).code,
+        Some(1)
+    );
+    assert_eq!(
+        run(app.path(), &["import", "nothing", "in.ndjson"]).code,
+        Some(1)
+    );
+    assert_eq!(
+        run(app.path(), &["export", "readings", "--server", "ftp://x"]).code,
+        Some(2)
+    );
+}

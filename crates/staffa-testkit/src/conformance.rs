@@ -1,0 +1,67 @@
+//! The promises of the storage ports, each as a test that every engine runs.
+//!
+//! [`storage_conformance!`](crate::storage_conformance) turns each case into a test of its
+//! own over a fresh engine. A case knows no engine's name and panics when a promise breaks.
+#![expect(clippy::missing_panics_doc, reason = "a case fails by a panic")]
+
+pub mod aggregates;
+pub mod append_only;
+pub mod catalog;
+pub mod concurrency;
+pub mod execute;
+pub mod filters;
+pub mod modes;
+pub mod order;
+pub mod reads;
+pub mod sessions;
+pub mod streams;
+pub mod values;
+
+mod macros;
+pub mod support;
+
+use std::any::Any;
+
+use staffa_domain::ports::Storage;
+
+/// A fresh engine for one case, and what must live as long as it, such as its folder.
+#[derive(Debug)]
+pub struct Fixture {
+    storage: Storage,
+    keep: Option<Box<dyn Any + Send>>,
+}
+
+impl Fixture {
+    /// An engine that needs nothing else.
+    pub const fn new(storage: Storage) -> Self {
+        Self {
+            storage,
+            keep: None,
+        }
+    }
+
+    /// Keeps something until the case has ended and the engine is closed.
+    #[must_use]
+    pub fn keep(mut self, guard: impl Any + Send) -> Self {
+        self.keep = Some(Box::new(guard));
+        self
+    }
+}
+
+impl From<Storage> for Fixture {
+    fn from(storage: Storage) -> Self {
+        Self::new(storage)
+    }
+}
+
+/// Runs one case on a fresh engine and closes it. Called by the macro.
+pub fn run<F: Into<Fixture>>(open: impl AsyncFnOnce() -> F, case: impl AsyncFnOnce(Storage)) {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    runtime.expect("a runtime for a test").block_on(async {
+        let Fixture { storage, keep } = open().await.into();
+        case(storage.clone()).await;
+        storage.monitor.close().await;
+        drop(keep);
+    });
+}
