@@ -40,7 +40,9 @@ pub enum StartError {
 }
 
 fn first(problems: &[SchemaProblem]) -> String {
-    problems.first().map_or_else(String::new, ToString::to_string)
+    problems
+        .first()
+        .map_or_else(String::new, ToString::to_string)
 }
 
 /// The schemas as requests see them. A request takes one snapshot and keeps it.
@@ -53,7 +55,10 @@ pub struct Catalog {
 impl Catalog {
     /// Reads every stored schema and makes sure that its storage is there.
     pub async fn open(port: Arc<dyn SchemaCatalog>) -> Result<Self, StartError> {
-        let catalog = Self { port, current: RwLock::default() };
+        let catalog = Self {
+            port,
+            current: RwLock::default(),
+        };
         catalog.reload().await?;
         for schema in catalog.all().values() {
             catalog.port.ensure(schema).await?;
@@ -117,8 +122,10 @@ impl Catalog {
 }
 
 fn read_stored(stored: &StoredSchema) -> Result<SchemaSnapshot, StartError> {
-    document::read_stored(stored)
-        .map_err(|problems| StartError::Stored { name: stored.name.clone(), problems })
+    document::read_stored(stored).map_err(|problems| StartError::Stored {
+        name: stored.name.clone(),
+        problems,
+    })
 }
 
 fn created(schema: Schema) -> SchemaChange {
@@ -149,5 +156,9 @@ fn described(
         stored.next_property_id(),
     ));
     let document = document::write_stored(&to);
-    Ok(Some(SchemaChange::Describe { from: Arc::clone(stored), to, document }))
+    Ok(Some(SchemaChange::Describe {
+        from: Arc::clone(stored),
+        to,
+        document,
+    }))
 }

@@ -49,8 +49,20 @@ pub struct CommandPorts {
 impl Commands {
     /// Puts the write side together.
     pub fn new(catalog: Arc<Catalog>, ports: CommandPorts, limits: Arc<Limits>) -> Self {
-        let CommandPorts { writer, reader, clock, ids } = ports;
-        Self { catalog, writer, reader, clock, ids, limits }
+        let CommandPorts {
+            writer,
+            reader,
+            clock,
+            ids,
+        } = ports;
+        Self {
+            catalog,
+            writer,
+            reader,
+            clock,
+            ids,
+            limits,
+        }
     }
 
     /// The schemas.

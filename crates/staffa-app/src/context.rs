@@ -27,7 +27,10 @@ pub struct Context {
 impl Context {
     /// A context for the request with this id.
     pub fn new(request_id: impl Into<String>) -> Self {
-        Self { request_id: request_id.into(), ..Self::default() }
+        Self {
+            request_id: request_id.into(),
+            ..Self::default()
+        }
     }
 
     /// The request's id.

@@ -47,17 +47,29 @@ impl Cursor {
 
     /// Reads a cursor's text. Any other query, order or schema version than the one it was
     /// made for, or any change to it, is a mismatch.
-    pub(crate) fn open(text: &str, query: &RecordQuery, key: &CursorKey) -> Result<Position, Error> {
+    pub(crate) fn open(
+        text: &str,
+        query: &RecordQuery,
+        key: &CursorKey,
+    ) -> Result<Position, Error> {
         if text.len() > CURSOR_LEN_MAX {
             return Err(Error::CursorMismatch);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::CursorMismatch)?;
-        let split = bytes.len().checked_sub(MAC_LEN).ok_or(Error::CursorMismatch)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| Error::CursorMismatch)?;
+        let split = bytes
+            .len()
+            .checked_sub(MAC_LEN)
+            .ok_or(Error::CursorMismatch)?;
         let (payload, mac) = bytes.split_at(split);
         let given: [u8; MAC_LEN] = mac.try_into().map_err(|_| Error::CursorMismatch)?;
         let made = sign(payload, query, key);
         // Compared without leaving early, so that timing tells nothing.
-        let differs = made.iter().zip(given).fold(0, |differs, (a, b)| differs | (a ^ b));
+        let differs = made
+            .iter()
+            .zip(given)
+            .fold(0, |differs, (a, b)| differs | (a ^ b));
         if differs != 0 {
             return Err(Error::CursorMismatch);
         }

@@ -2,7 +2,7 @@
 
 use staffa_codec::decode::DecodeError;
 use staffa_codec::question::QuestionProblem;
-use staffa_domain::error::{UniqueViolation, Unavailable};
+use staffa_domain::error::{Unavailable, UniqueViolation};
 use staffa_domain::schema::SchemaProblem;
 use staffa_domain::{RecordError, StorageError};
 

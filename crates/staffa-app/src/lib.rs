@@ -1,6 +1,6 @@
-#![doc = include_str!("../README.md")]
 //! [`Commands`] holds what can write, [`Queries`] only what can read: a caller that is given
 //! `Queries` alone cannot change anything.
+#![doc = include_str!("../README.md")]
 
 mod catalog;
 mod context;
@@ -14,16 +14,15 @@ mod queries;
 
 pub use catalog::{Catalog, StartError};
 pub use commands::{
-    CommandPorts, CreatedRecords,
-    BodyError, ByteStream, Commands, CreateRecords, IngestRecords, IngestReport, OnError,
-    Precondition, Return,
+    BodyError, ByteStream, CommandPorts, Commands, CreateRecords, CreatedRecords, IngestRecords,
+    IngestReport, OnError, Precondition, Return,
 };
 pub use context::{Context, Stage};
 pub use cursor::CursorKey;
 pub use error::Error;
 pub use limits::Limits;
 pub use queries::{
-    CountMode, ListRecords, RecordPage, RecordView, Queries, SchemaView, StartAt, StreamRecords,
+    CountMode, ListRecords, Queries, RecordPage, RecordView, SchemaView, StartAt, StreamRecords,
     StreamView,
 };
 pub use system::{SystemClock, UuidV7Source};

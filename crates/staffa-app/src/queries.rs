@@ -39,7 +39,12 @@ impl Queries {
         cursor_key: CursorKey,
         limits: Arc<Limits>,
     ) -> Self {
-        Self { catalog, reader, cursor_key: Arc::new(cursor_key), limits }
+        Self {
+            catalog,
+            reader,
+            cursor_key: Arc::new(cursor_key),
+            limits,
+        }
     }
 
     /// The current version of a schema, for reading a question by.
@@ -70,7 +75,10 @@ pub struct RecordView {
 impl RecordView {
     /// Records of a schema.
     pub fn new(schema: &Arc<SchemaSnapshot>, records: RecordBatch) -> Self {
-        Self { schema: Arc::clone(schema), records }
+        Self {
+            schema: Arc::clone(schema),
+            records,
+        }
     }
 
     /// The id of the first record.

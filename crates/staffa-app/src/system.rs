@@ -12,10 +12,15 @@ use staffa_domain::{RecordId, Timestamp};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock everything else is given")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock everything else is given"
+    )]
     fn now(&self) -> Timestamp {
         // A clock before 1970 is a broken machine; the epoch is then as good as any answer.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 }
@@ -29,14 +34,21 @@ pub struct UuidV7Source {
 
 impl Default for UuidV7Source {
     fn default() -> Self {
-        Self { context: std::sync::Mutex::new(ContextV7::new()) }
+        Self {
+            context: std::sync::Mutex::new(ContextV7::new()),
+        }
     }
 }
 
 impl IdSource for UuidV7Source {
     fn next_ids(&self, count: usize) -> Vec<RecordId> {
         // A poisoned lock holds a counter that is still good.
-        let context = self.context.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        (0..count).map(|_| Uuid::new_v7(UuidTimestamp::now(&*context)).into()).collect()
+        let context = self
+            .context
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        (0..count)
+            .map(|_| Uuid::new_v7(UuidTimestamp::now(&*context)).into())
+            .collect()
     }
 }

@@ -1,5 +1,5 @@
-#![doc = include_str!("../README.md")]
 //! Wire formats: bytes and text to Arrow and the domain, and back. No IO, no engine.
+#![doc = include_str!("../README.md")]
 
 pub mod decode;
 pub mod document;

@@ -7,6 +7,9 @@
 mod check;
 mod validate;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};

@@ -1,8 +1,8 @@
-#![doc = include_str!("../README.md")]
 //! The vocabulary and the rules of Staffa, and the ports its engines implement.
 //!
 //! Nothing here does IO, knows a wire format or names an engine. Arrow arrays and
 //! schemas are the nouns in which data moves.
+#![doc = include_str!("../README.md")]
 
 pub mod error;
 pub mod value;

@@ -2,11 +2,13 @@
 
 mod aggregate;
 mod filter;
+mod layout;
 
 use std::sync::Arc;
 
 pub use aggregate::{Aggregate, Bucket, DateUnit, Group, Having, Metric, MetricKind, OutputSort};
 pub use filter::{Comparison, Condition, Filter, Test};
+pub use layout::aggregate_layout;
 
 use crate::record::{RecordId, system};
 use crate::schema::{PropertyType, SchemaSnapshot};

@@ -7,6 +7,9 @@ mod property;
 mod rules;
 mod snapshot;
 
+#[cfg(test)]
+mod tests;
+
 pub use constraint::{Constraints, Pattern};
 pub use name::{NameError, PropertyName, SchemaName};
 pub use property::{DecimalSize, Property, PropertyType};

@@ -36,8 +36,10 @@ pub enum OpenError {
 pub(crate) fn of_schema(error: tokio_postgres::Error, schema: &SchemaSnapshot) -> StorageError {
     let name = || schema.name().to_owned();
     match error.code() {
-        Some(&SqlState::UNDEFINED_TABLE) => StorageError::SchemaNotFound { schema: name() },
-        Some(&SqlState::UNDEFINED_COLUMN | &SqlState::DATATYPE_MISMATCH) => {
+        Some(&(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME)) => {
+            StorageError::SchemaNotFound { schema: name() }
+        }
+        Some(&(SqlState::UNDEFINED_COLUMN | SqlState::DATATYPE_MISMATCH)) => {
             StorageError::SchemaMoved { schema: name() }
         }
         Some(&SqlState::UNIQUE_VIOLATION) => match unique_properties(&error, schema) {
@@ -67,10 +69,16 @@ pub(crate) fn plain(error: tokio_postgres::Error) -> StorageError {
         tracing::debug!(error = %error, "connection lost");
         return StorageError::Unavailable(Unavailable::Reopening);
     }
-    let Some(code) = error.code() else {
-        return StorageError::internal(error);
-    };
-    match *code {
+    match error.code().and_then(of_code) {
+        Some(meaning) => meaning,
+        None => StorageError::internal(error),
+    }
+}
+
+/// What a code means to those who asked; none for a fault of the server or of ours.
+fn of_code(code: &SqlState) -> Option<StorageError> {
+    let unsupported = |what: &str| StorageError::Unsupported(what.to_owned());
+    Some(match *code {
         SqlState::T_R_SERIALIZATION_FAILURE
         | SqlState::T_R_DEADLOCK_DETECTED
         | SqlState::LOCK_NOT_AVAILABLE => StorageError::Conflict,
@@ -80,28 +88,35 @@ pub(crate) fn plain(error: tokio_postgres::Error) -> StorageError {
             StorageError::Unavailable(Unavailable::OutOfMemory)
         }
         SqlState::TOO_MANY_CONNECTIONS => StorageError::Unavailable(Unavailable::Overloaded),
-        SqlState::PROGRAM_LIMIT_EXCEEDED => {
-            StorageError::Unsupported("a value is too long for an index".to_owned())
+        SqlState::PROGRAM_LIMIT_EXCEEDED => unsupported("a value is too long for an index"),
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE => unsupported("a figure is out of range"),
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE | SqlState::UNTRANSLATABLE_CHARACTER => {
+            unsupported("a text holds a character that cannot be stored")
         }
-        _ => StorageError::internal(error),
-    }
+        _ => return None,
+    })
 }
 
 /// Whether the connection or the server is gone, or not there yet.
 pub(crate) fn is_lost(error: &tokio_postgres::Error) -> bool {
-    if error.is_closed() {
-        return true;
-    }
-    match error.code() {
-        Some(code) => {
-            *code == SqlState::ADMIN_SHUTDOWN
-                || *code == SqlState::CRASH_SHUTDOWN
-                || *code == SqlState::CANNOT_CONNECT_NOW
-                || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
-                || code.code().starts_with("08")
+    error.is_closed()
+        || match error.code() {
+            Some(code) => is_lost_code(code),
+            None => has_io_cause(error),
         }
-        None => has_io_cause(error),
-    }
+}
+
+fn is_lost_code(code: &SqlState) -> bool {
+    matches!(
+        *code,
+        SqlState::ADMIN_SHUTDOWN
+            | SqlState::CRASH_SHUTDOWN
+            | SqlState::CANNOT_CONNECT_NOW
+            | SqlState::DATABASE_DROPPED
+            | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+            // A standby that is not, or no longer, the primary.
+            | SqlState::READ_ONLY_SQL_TRANSACTION
+    ) || code.code().starts_with("08")
 }
 
 fn has_io_cause(error: &tokio_postgres::Error) -> bool {
@@ -119,16 +134,22 @@ fn has_io_cause(error: &tokio_postgres::Error) -> bool {
 pub(crate) fn is_conflict(error: &tokio_postgres::Error) -> bool {
     matches!(
         error.code(),
-        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+        Some(&(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED))
     )
 }
 
 /// Whether a cached statement no longer fits the table, as after dropping and making it anew.
 pub(crate) fn is_stale_statement(error: &tokio_postgres::Error) -> bool {
-    matches!(
-        error.code(),
-        Some(&SqlState::FEATURE_NOT_SUPPORTED | &SqlState::INVALID_SQL_STATEMENT_NAME)
-    )
+    match error.code() {
+        Some(&SqlState::INVALID_SQL_STATEMENT_NAME) => true,
+        // The code alone says only that something is not supported, and the words are in the
+        // server's language; the routine is not.
+        Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+            let routine = error.as_db_error().and_then(DbError::routine);
+            routine == Some("RevalidateCachedQuery")
+        }
+        _ => false,
+    }
 }
 
 /// The row of a COPY, from one, that an error speaks of: `COPY x, line 3, column y`.
@@ -137,4 +158,53 @@ pub(crate) fn copy_line(error: &tokio_postgres::Error) -> Option<u64> {
     let (_, rest) = context.split_once(", line ")?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(code: &SqlState, expected: &str) {
+        let found = of_code(code).map_or_else(String::new, |error| format!("{error:?}"));
+        assert!(
+            found.starts_with(expected) && found.is_empty() == expected.is_empty(),
+            "{}: {found}",
+            code.code()
+        );
+    }
+
+    #[test]
+    fn codes_mean_what_they_say() {
+        check(&SqlState::T_R_SERIALIZATION_FAILURE, "Conflict");
+        check(&SqlState::T_R_DEADLOCK_DETECTED, "Conflict");
+        check(&SqlState::LOCK_NOT_AVAILABLE, "Conflict");
+        check(&SqlState::QUERY_CANCELED, "Timeout");
+        check(&SqlState::DISK_FULL, "StorageFull");
+        check(&SqlState::OUT_OF_MEMORY, "Unavailable(OutOfMemory)");
+        check(
+            &SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+            "Unavailable(OutOfMemory)",
+        );
+        check(&SqlState::TOO_MANY_CONNECTIONS, "Unavailable(Overloaded)");
+        check(&SqlState::PROGRAM_LIMIT_EXCEEDED, "Unsupported");
+        check(&SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "Unsupported");
+        check(&SqlState::CHARACTER_NOT_IN_REPERTOIRE, "Unsupported");
+        // Nothing a caller could do about these.
+        check(&SqlState::SYNTAX_ERROR, "");
+        check(&SqlState::INSUFFICIENT_PRIVILEGE, "");
+        check(&SqlState::INTERNAL_ERROR, "");
+    }
+
+    #[test]
+    fn codes_of_a_lost_server_are_known() {
+        for code in [
+            "57P01", "57P02", "57P03", "57P04", "25P03", "25006", "08006",
+        ] {
+            assert!(is_lost_code(&SqlState::from_code(code)), "{code}");
+        }
+        for code in ["57014", "40001", "53300", "23505"] {
+            assert!(!is_lost_code(&SqlState::from_code(code)), "{code}");
+        }
+    }
 }

@@ -33,6 +33,8 @@ const REQUESTS_MAX: usize = 512;
 const RECORDS_MAX: usize = 4_096;
 /// How often a request that another got in the way of is tried again.
 const CONFLICTS_MAX: usize = 3;
+/// How often a transaction is tried again on another connection.
+const AGAIN_MAX: usize = 5;
 
 /// The write side of one database.
 #[derive(Debug)]
@@ -232,7 +234,7 @@ impl Lane {
     /// tells the operation at fault.
     async fn carry_out(&self, operations: &[Operation]) -> Result<Outcome, StorageError> {
         let mut conflicts = 0;
-        let mut exact = operations.len() == 1;
+        let mut exact = matches!(operations, [only] if records_in(only) <= 1);
         loop {
             let plan = if exact {
                 plan::single(operations)
@@ -248,10 +250,10 @@ impl Lane {
         }
     }
 
-    /// Runs a plan in one transaction, once more if the connection was lost before the
-    /// commit was sent: until then nothing can have been kept.
+    /// Runs a plan in one transaction, again if the connection was lost before the commit
+    /// was sent: until then nothing can have been kept.
     async fn attempt(&self, plan: &plan::Plan<'_>) -> Result<Outcome, Failure> {
-        let mut retried = false;
+        let mut again = 0;
         loop {
             let client = self.pool.get().await.map_err(Failure::Other)?;
             match Attempt::new(client, plan, self.distribution).run().await {
@@ -259,7 +261,8 @@ impl Lane {
                     let commit = self.health.note_commit(commit);
                     return Ok(Outcome { commit });
                 }
-                Err(Failure::Lost | Failure::Stale) if !retried => retried = true,
+                // After a restart of the server every connection of the pool may be a dead one.
+                Err(Failure::Lost | Failure::Stale) if again < AGAIN_MAX => again += 1,
                 Err(failure) => return Err(failure),
             }
         }
@@ -272,9 +275,12 @@ fn only_creates(request: &Request) -> bool {
 }
 
 fn records_of(request: &Request) -> usize {
-    let records = request.operations.iter().map(|operation| match operation {
+    request.operations.iter().map(records_in).sum()
+}
+
+fn records_in(operation: &Operation) -> usize {
+    match operation {
         Operation::Create(batch) => batch.len(),
         _ => 1,
-    });
-    records.sum()
+    }
 }

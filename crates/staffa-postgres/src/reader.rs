@@ -30,6 +30,8 @@ use crate::sql::{self, Query};
 const PAGE_MAX: u64 = 10_000;
 /// How many records of a stream travel together.
 const BATCH_RECORDS: usize = 8_192;
+/// How often a query is begun again on another connection.
+const AGAIN_MAX: usize = 5;
 
 /// The reads of one database.
 #[derive(Debug)]
@@ -100,15 +102,8 @@ impl Reader {
         query: Query,
         schema: &SchemaSnapshot,
     ) -> Result<RecordBatch, StorageError> {
-        let lease = Lease::new(self.reads.get().await?, self.connector.clone());
         let mut builder = BatchBuilder::new(Arc::clone(&query.layout))?;
-        let rows = match start(lease.client(), &query).await {
-            Ok(rows) => rows,
-            Err(error) => {
-                lease.give_back();
-                return Err(error::of_schema(error, schema));
-            }
-        };
+        let (lease, rows) = self.start(&self.reads, &query, schema).await?;
         let mut rows = std::pin::pin!(rows);
         loop {
             match rows.try_next().await {
@@ -131,15 +126,8 @@ impl Reader {
         query: Query,
         schema: &Arc<SchemaSnapshot>,
     ) -> Result<RecordStream, StorageError> {
-        let lease = Lease::new(self.streams.get().await?, self.connector.clone());
         let builder = BatchBuilder::new(Arc::clone(&query.layout))?;
-        let rows = match start(lease.client(), &query).await {
-            Ok(rows) => rows,
-            Err(error) => {
-                lease.give_back();
-                return Err(error::of_schema(error, schema));
-            }
-        };
+        let (lease, rows) = self.start(&self.streams, &query, schema).await?;
         let (sender, mut receiver) = mpsc::channel(2);
         let schema = Arc::clone(schema);
         tokio::spawn(async move {
@@ -165,6 +153,30 @@ impl Reader {
         Ok(Box::pin(stream::poll_fn(move |context| {
             receiver.poll_recv(context)
         })))
+    }
+
+    /// Begins a query on a connection of a pool, on another one where that is lost: after a
+    /// restart of the server all that the pool kept may be dead.
+    async fn start(
+        &self,
+        pool: &Pool,
+        query: &Query,
+        schema: &SchemaSnapshot,
+    ) -> Result<(Lease, RowStream), StorageError> {
+        let mut again = 0;
+        loop {
+            let lease = Lease::new(pool.get().await?, self.connector.clone());
+            match start(lease.client(), query).await {
+                Ok(rows) => return Ok((lease, rows)),
+                Err(error) => {
+                    lease.give_back();
+                    if !error::is_lost(&error) || again == AGAIN_MAX {
+                        return Err(error::of_schema(error, schema));
+                    }
+                    again += 1;
+                }
+            }
+        }
     }
 
     /// The planner's own estimate; none where it has none.

@@ -1,7 +1,7 @@
-#![doc = include_str!("../README.md")]
 //! Logs and metrics of a Staffa process, and the decorators that feed them.
 //!
 //! Nothing here decides what to log or when: the transport and the use cases do.
+#![doc = include_str!("../README.md")]
 
 pub mod logs;
 pub mod metrics;

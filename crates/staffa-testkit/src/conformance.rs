@@ -48,20 +48,47 @@ impl Fixture {
     }
 }
 
-impl From<Storage> for Fixture {
-    fn from(storage: Storage) -> Self {
-        Self::new(storage)
+/// What an opener may answer: an engine, or nothing where the engine cannot run, as a
+/// server that nobody named. The case is skipped then, and says so.
+pub trait Opened {
+    /// The engine, if there is one.
+    fn into_fixture(self) -> Option<Fixture>;
+}
+
+impl Opened for Fixture {
+    fn into_fixture(self) -> Option<Fixture> {
+        Some(self)
+    }
+}
+
+impl Opened for Storage {
+    fn into_fixture(self) -> Option<Fixture> {
+        Some(Fixture::new(self))
+    }
+}
+
+impl<T: Opened> Opened for Option<T> {
+    fn into_fixture(self) -> Option<Fixture> {
+        self.and_then(T::into_fixture)
     }
 }
 
 /// Runs one case on a fresh engine and closes it. Called by the macro.
-pub fn run<F: Into<Fixture>>(open: impl AsyncFnOnce() -> F, case: impl AsyncFnOnce(Storage)) {
+pub fn run<O: Opened>(open: impl AsyncFnOnce() -> O, case: impl AsyncFnOnce(Storage)) {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build();
     runtime.expect("a runtime for a test").block_on(async {
-        let Fixture { storage, keep } = open().await.into();
+        let Some(Fixture { storage, keep }) = open().await.into_fixture() else {
+            report_skipped();
+            return;
+        };
         case(storage.clone()).await;
         storage.monitor.close().await;
         drop(keep);
     });
+}
+
+#[expect(clippy::print_stdout, reason = "a skipped test says so to who runs it")]
+fn report_skipped() {
+    println!("skipped: there is no engine to run on");
 }

@@ -1,21 +1,21 @@
-#![doc = include_str!("../README.md")]
 //! What the tests of several crates share: a reference engine, the promises of the storage
 //! ports as a suite of tests, and builders. A dev-dependency only.
+#![doc = include_str!("../README.md")]
 
 pub mod builders;
 pub mod fakes;
 pub mod schemas;
 
 pub mod arrays;
-pub mod layout;
 pub mod record;
 
 pub mod eval;
 pub mod memory;
 
 pub mod conformance;
+pub mod differential;
+pub mod strategies;
 
 pub use fakes::{FixedClock, SequenceIds, nth_id};
-pub use layout::aggregate_layout;
 pub use memory::MemoryEngine;
 pub use record::Record;

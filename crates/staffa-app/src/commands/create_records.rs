@@ -38,7 +38,9 @@ pub struct CreateRecords {
 
 impl std::fmt::Debug for CreateRecords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CreateRecords").field("returning", &self.returning).finish_non_exhaustive()
+        f.debug_struct("CreateRecords")
+            .field("returning", &self.returning)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,10 +100,16 @@ impl Commands {
         let schema = Arc::clone(sink.schema());
         let report = sink.finish().await?;
         if report.failed > 0 {
-            return Err(Error::Invalid { errors: report.errors });
+            return Err(Error::Invalid {
+                errors: report.errors,
+            });
         }
         let created = report.receipt.map_or(0, |receipt| receipt.inserted);
-        Ok(CreatedRecords { schema, created, records: report.stored })
+        Ok(CreatedRecords {
+            schema,
+            created,
+            records: report.stored,
+        })
     }
 
     fn open_sink<'a>(

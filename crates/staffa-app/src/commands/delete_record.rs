@@ -1,5 +1,7 @@
 //! Removes one record.
 
+use std::sync::Arc;
+
 use staffa_domain::{Operation, RecordId, StorageError};
 
 use crate::commands::read_modify_write::refuse_append_only;
@@ -28,8 +30,15 @@ impl Commands {
         };
         let mut last = Error::RecordNotFound;
         for expected in versions {
-            let delete = Operation::Delete { schema: schema.clone(), id, expected };
-            match ctx.time_async(Stage::Engine, self.writer.execute(vec![delete])).await {
+            let delete = Operation::Delete {
+                schema: Arc::clone(&schema),
+                id,
+                expected,
+            };
+            match ctx
+                .time_async(Stage::Engine, self.writer.execute(vec![delete]))
+                .await
+            {
                 Ok(_) => {
                     ctx.count_records(1);
                     return Ok(());

@@ -61,8 +61,14 @@ impl Commands {
             let decoded = ctx.time(Stage::Decode, || build(&current))?;
             let next = self.next_version(ctx, decoded, (id, version), &current)?;
             let view = RecordView::new(schema, next.records().clone());
-            let replace = vec![Operation::Replace { batch: next, expected: version }];
-            match ctx.time_async(Stage::Engine, self.writer.execute(replace)).await {
+            let replace = vec![Operation::Replace {
+                batch: next,
+                expected: version,
+            }];
+            match ctx
+                .time_async(Stage::Engine, self.writer.execute(replace))
+                .await
+            {
                 Ok(_) => {
                     ctx.count_records(1);
                     return Ok(view);
@@ -94,7 +100,10 @@ impl Commands {
 /// Records of an append-only schema never change.
 pub(super) fn refuse_append_only(schema: &SchemaSnapshot) -> Result<(), Error> {
     if schema.schema().append_only {
-        let message = format!("records of the append-only schema {} never change", schema.name());
+        let message = format!(
+            "records of the append-only schema {} never change",
+            schema.name()
+        );
         return Err(Error::Storage(StorageError::Unsupported(message)));
     }
     Ok(())

@@ -66,7 +66,15 @@ impl<'a> Sink<'a> {
         options: SinkOptions,
     ) -> Self {
         let report = SinkReport::default();
-        Self { commands, ctx, schema, options, held: None, session: None, report }
+        Self {
+            commands,
+            ctx,
+            schema,
+            options,
+            held: None,
+            session: None,
+            report,
+        }
     }
 
     /// The schema that the records belong to.
@@ -119,7 +127,8 @@ impl<'a> Sink<'a> {
         match receipt {
             Ok(receipt) => {
                 let stored = receipt.inserted + receipt.updated + receipt.deleted;
-                self.ctx.count_records(usize::try_from(stored).unwrap_or(usize::MAX));
+                self.ctx
+                    .count_records(usize::try_from(stored).unwrap_or(usize::MAX));
                 self.report.receipt = Some(receipt);
                 Ok(self.report)
             }
@@ -148,18 +157,28 @@ impl<'a> Sink<'a> {
 
     async fn append(&mut self, batch: StampedBatch) -> Result<(), Error> {
         if self.session.is_none() {
-            let open = self.commands.writer.begin(&self.schema, self.options.mode.clone());
+            let open = self
+                .commands
+                .writer
+                .begin(&self.schema, self.options.mode.clone());
             self.session = Some(self.ctx.time_async(Stage::Engine, open).await?);
         }
-        let Some(session) = self.session.as_mut() else { return Ok(()) };
-        self.ctx.time_async(Stage::Engine, session.append(batch)).await.map_err(Error::from)
+        let Some(session) = self.session.as_mut() else {
+            return Ok(());
+        };
+        self.ctx
+            .time_async(Stage::Engine, session.append(batch))
+            .await
+            .map_err(Error::from)
     }
 
     async fn commit(&mut self) -> Result<WriteReceipt, Error> {
         match self.session.take() {
-            Some(session) => {
-                self.ctx.time_async(Stage::Engine, session.commit()).await.map_err(Error::from)
-            }
+            Some(session) => self
+                .ctx
+                .time_async(Stage::Engine, session.commit())
+                .await
+                .map_err(Error::from),
             None => Ok(WriteReceipt::default()),
         }
     }
@@ -168,6 +187,10 @@ impl<'a> Sink<'a> {
         let inserted = batch.len() as u64;
         let work = self.commands.writer.execute(vec![Operation::Create(batch)]);
         let done = self.ctx.time_async(Stage::Engine, work).await?;
-        Ok(WriteReceipt { inserted, commit: done.commit, ..WriteReceipt::default() })
+        Ok(WriteReceipt {
+            inserted,
+            commit: done.commit,
+            ..WriteReceipt::default()
+        })
     }
 }

@@ -18,6 +18,8 @@ impl Queries {
         exact: bool,
     ) -> Result<Count, Error> {
         let count = self.reader.count(schema, filter, exact);
-        ctx.time_async(Stage::Engine, count).await.map_err(Error::from)
+        ctx.time_async(Stage::Engine, count)
+            .await
+            .map_err(Error::from)
     }
 }

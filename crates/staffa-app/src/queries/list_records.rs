@@ -7,9 +7,7 @@ use futures_util::TryStreamExt;
 use staffa_codec::question::{QuestionCode, QuestionProblem};
 use staffa_domain::batch::{record_id, value_at};
 use staffa_domain::record::system;
-use staffa_domain::{
-    Count, Field, Filter, Position, RecordQuery, SchemaSnapshot, Sort, Value,
-};
+use staffa_domain::{Count, Field, Filter, Position, RecordQuery, SchemaSnapshot, Sort, Value};
 
 use crate::context::{Context, Stage};
 use crate::cursor::Cursor;
@@ -85,11 +83,14 @@ impl Queries {
         let plan = self.plan(&request)?;
         let records = self.page(ctx, plan.query.clone()).await?;
         let has_next = records.num_rows() as u64 > request.size;
-        let kept = records.num_rows().min(usize::try_from(request.size).unwrap_or(usize::MAX));
+        let kept = records
+            .num_rows()
+            .min(usize::try_from(request.size).unwrap_or(usize::MAX));
         let records = records.slice(0, kept);
-        let next_cursor = match has_next {
-            true => Some(self.cursor_after(&plan, &records)?),
-            false => None,
+        let next_cursor = if has_next {
+            Some(self.cursor_after(&plan, &records)?)
+        } else {
+            None
         };
         let total = self.total(ctx, &request).await?;
         ctx.count_records(kept);
@@ -124,18 +125,28 @@ impl Queries {
         };
         match &request.start {
             StartAt::Page(page) => {
-                let offset = page.checked_sub(1).and_then(|n| n.checked_mul(request.size));
+                let offset = page
+                    .checked_sub(1)
+                    .and_then(|n| n.checked_mul(request.size));
                 let most = self.limits.page_offset_max;
                 let offset = offset.filter(|offset| *offset <= most).ok_or_else(|| {
                     let message = format!("page starts at 1 and skips at most {most} records; use the cursor to go deeper");
                     parameter("page", message)
                 })?;
                 query.offset = offset;
-                Ok(Plan { query, page: Some(*page), has_previous: offset > 0 })
+                Ok(Plan {
+                    query,
+                    page: Some(*page),
+                    has_previous: offset > 0,
+                })
             }
             StartAt::Cursor(text) => {
                 query.after = Some(Cursor::open(text, &query, &self.cursor_key)?);
-                Ok(Plan { query, page: None, has_previous: true })
+                Ok(Plan {
+                    query,
+                    page: None,
+                    has_previous: true,
+                })
             }
         }
     }
@@ -150,7 +161,9 @@ impl Queries {
                     .map_err(staffa_domain::StorageError::internal),
             }
         };
-        ctx.time_async(Stage::Engine, read).await.map_err(Error::from)
+        ctx.time_async(Stage::Engine, read)
+            .await
+            .map_err(Error::from)
     }
 
     fn cursor_after(&self, plan: &Plan, records: &RecordBatch) -> Result<String, Error> {
@@ -163,7 +176,11 @@ impl Queries {
             .iter()
             .map(|key| value_of(&query.schema, &selected, key.field, records, row))
             .collect();
-        Ok(Cursor::seal(&Position { values, id }, query, &self.cursor_key))
+        Ok(Cursor::seal(
+            &Position { values, id },
+            query,
+            &self.cursor_key,
+        ))
     }
 
     async fn total(&self, ctx: &Context, request: &ListRecords) -> Result<Option<Count>, Error> {
@@ -172,7 +189,9 @@ impl Queries {
             CountMode::Exact => true,
             CountMode::Estimated => false,
         };
-        self.count_records(ctx, &request.schema, request.filter.as_ref(), exact).await.map(Some)
+        self.count_records(ctx, &request.schema, request.filter.as_ref(), exact)
+            .await
+            .map(Some)
     }
 }
 
@@ -183,7 +202,11 @@ struct Plan {
 }
 
 fn parameter(name: &str, message: String) -> QuestionProblem {
-    QuestionProblem { code: QuestionCode::InvalidParameter, pointer: format!("/{name}"), message }
+    QuestionProblem {
+        code: QuestionCode::InvalidParameter,
+        pointer: format!("/{name}"),
+        message,
+    }
 }
 
 /// The properties to read: those asked for, and those the cursor is made of.
@@ -201,10 +224,17 @@ fn select_with_sort(request: &ListRecords) -> Option<Vec<usize>> {
 
 fn batch_layout(query: &RecordQuery) -> Result<arrow_schema::SchemaRef, Error> {
     let columns: Vec<usize> = (0..system::COUNT)
-        .chain(query.selected().into_iter().map(|position| system::COUNT + position))
+        .chain(
+            query
+                .selected()
+                .into_iter()
+                .map(|position| system::COUNT + position),
+        )
         .collect();
     let layout = query.schema.record_layout().project(&columns);
-    layout.map(Arc::new).map_err(|e| Error::Storage(staffa_domain::StorageError::internal(e)))
+    layout
+        .map(Arc::new)
+        .map_err(|e| Error::Storage(staffa_domain::StorageError::internal(e)))
 }
 
 /// Leaves out what was read for the cursor alone.
@@ -213,7 +243,9 @@ fn project(
     plan: &Plan,
     select: Option<&[usize]>,
 ) -> Result<RecordBatch, Error> {
-    let Some(select) = select else { return Ok(records.clone()) };
+    let Some(select) = select else {
+        return Ok(records.clone());
+    };
     let read = plan.query.selected();
     let wanted: Vec<usize> = (0..system::COUNT)
         .chain(
@@ -237,9 +269,10 @@ fn value_of(
     row: usize,
 ) -> Value {
     let column = match field {
-        Field::Property(position) => {
-            selected.iter().position(|p| *p == position).map(|index| system::COUNT + index)
-        }
+        Field::Property(position) => selected
+            .iter()
+            .position(|p| *p == position)
+            .map(|index| system::COUNT + index),
         _ => Some(field.index()),
     };
     column

@@ -36,6 +36,9 @@ impl Queries {
     async fn view(&self, ctx: &Context, schema: Arc<SchemaSnapshot>) -> Result<SchemaView, Error> {
         let count = self.reader.count(&schema, None, false);
         let record_count = ctx.time_async(Stage::Engine, count).await?.records;
-        Ok(SchemaView { schema, record_count })
+        Ok(SchemaView {
+            schema,
+            record_count,
+        })
     }
 }

@@ -36,7 +36,9 @@ pub struct StreamView {
 
 impl std::fmt::Debug for StreamView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StreamView").field("select", &self.select).finish_non_exhaustive()
+        f.debug_struct("StreamView")
+            .field("select", &self.select)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,7 +50,13 @@ impl Queries {
         ctx: &Context,
         request: StreamRecords,
     ) -> Result<StreamView, Error> {
-        let StreamRecords { schema, filter, sort, select, limit } = request;
+        let StreamRecords {
+            schema,
+            filter,
+            sort,
+            select,
+            limit,
+        } = request;
         let query = RecordQuery {
             filter,
             ordered: !sort.is_empty() || limit.is_some(),
@@ -57,7 +65,13 @@ impl Queries {
             limit,
             ..RecordQuery::all(Arc::clone(&schema))
         };
-        let batches = ctx.time_async(Stage::Engine, self.reader.scan(query)).await?;
-        Ok(StreamView { schema, select, batches })
+        let batches = ctx
+            .time_async(Stage::Engine, self.reader.scan(query))
+            .await?;
+        Ok(StreamView {
+            schema,
+            select,
+            batches,
+        })
     }
 }

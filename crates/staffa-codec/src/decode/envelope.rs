@@ -263,7 +263,8 @@ impl EnvelopeDecoder {
         let Some(inner) = &mut self.inner else {
             return Ok(0);
         };
-        let read = inner.consume(rest).map_err(within_data)?;
+        let shape = self.shape;
+        let read = inner.consume(rest).map_err(|e| within_data(e, shape))?;
         if inner.is_done() {
             self.phase = Phase::CommaOrEnd;
         }
@@ -286,7 +287,8 @@ impl EnvelopeDecoder {
     fn read_kept(&mut self) -> Result<(), DecodeError> {
         let kept = std::mem::take(&mut self.kept);
         if let Some(inner) = &mut self.inner {
-            inner.push(&kept).map_err(within_data)?;
+            let shape = self.shape;
+            inner.push(&kept).map_err(|e| within_data(e, shape))?;
         }
         Ok(())
     }
@@ -295,7 +297,7 @@ impl EnvelopeDecoder {
     fn read_token(&mut self, rest: &[u8]) -> Result<usize, DecodeError> {
         let end = self.framer.scan(rest);
         let read = end.unwrap_or(rest.len());
-        self.token.extend_from_slice(&rest[..read.min(NAME_MAX)]);
+        self.token.extend_from_slice(&rest[..read.min(NAME_MAX + 1)]);
         if self.token.len() > NAME_MAX {
             let error = DecodeError::new(DecodeErrorCode::TooLarge, "a name is too long");
             return Err(error.at_byte(self.offset));
@@ -352,10 +354,10 @@ impl EnvelopeDecoder {
     }
 }
 
-fn within_data(error: DecodeError) -> DecodeError {
-    let pointer = match error.index {
-        Some(index) => format!("/data/{index}"),
-        None => "/data".to_owned(),
+fn within_data(error: DecodeError, shape: Option<Shape>) -> DecodeError {
+    let pointer = match (shape, error.index) {
+        (Some(Shape::Array), Some(index)) => format!("/data/{index}"),
+        _ => "/data".to_owned(),
     };
     error.at(pointer)
 }

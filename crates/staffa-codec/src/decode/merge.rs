@@ -54,7 +54,7 @@ fn merge_column(before: &ArrayRef, patch: &ArrayRef) -> ArrayRef {
     Arc::new(StringArray::from(vec![merged]))
 }
 
-/// Appends `target` changed by `patch`, both compact JSON objects. It recurses as deep as the
+/// Appends `target` changed by `patch`, both JSON objects. It recurses as deep as the
 /// patch nests, which the decoder has bounded.
 fn merge_objects(target: &[u8], patch: &[u8], out: &mut Vec<u8>) {
     let changes = members(patch);
@@ -116,17 +116,22 @@ struct JsonMember<'a> {
     value: &'a [u8],
 }
 
-/// The members of a compact JSON object that was read before.
+/// The members of a JSON object that was read before. An engine may have put spaces into it.
 fn members(object: &[u8]) -> Vec<JsonMember<'_>> {
     let mut members = Vec::new();
     let mut cursor = Cursor::new(object, 1);
+    cursor.skip_space();
     while let Ok(b'"') = cursor.peek() {
         let start = cursor.at;
         let Ok(text) = cursor.string() else { break };
         let key = &object[start..cursor.at];
         let mut name = Vec::new();
         unescape(&object[text.start..text.end], &mut name);
-        let rest = object.get(cursor.at + 1..).unwrap_or_default();
+        cursor.skip_space();
+        // Past the colon.
+        cursor.at += 1;
+        cursor.skip_space();
+        let rest = object.get(cursor.at..).unwrap_or_default();
         let Some(len) = Framer::default().scan(rest) else {
             break;
         };
@@ -135,8 +140,11 @@ fn members(object: &[u8]) -> Vec<JsonMember<'_>> {
             key,
             value: &rest[..len],
         });
-        // Past the colon, the value and the comma.
-        cursor.at += len + 2;
+        cursor.at += len;
+        cursor.skip_space();
+        // Past the comma.
+        cursor.at += 1;
+        cursor.skip_space();
     }
     members
 }

@@ -7,9 +7,8 @@ use staffa_domain::schema::SchemaSnapshot;
 
 use super::DecodeOptions;
 use super::cursor::{Cursor, Fault};
-use super::rows::Rows;
+use super::rows::{Rows, excerpt, name_pointer};
 use super::value::{Tools, Trouble, read_value};
-use super::walk::escape_pointer;
 
 /// Unknown names that are remembered per record, to find those that come twice.
 const UNKNOWN_MAX: usize = 100;
@@ -154,8 +153,8 @@ impl RecordReader {
         }
         let name: Box<str> = String::from_utf8_lossy(name).into();
         if self.unknown.contains(&name) {
-            let pointer = format!("/{}", escape_pointer(&name));
-            let message = format!("{name} appears twice");
+            let pointer = name_pointer(&name);
+            let message = format!("{} appears twice", excerpt(name.as_bytes()));
             self.rows
                 .error(pointer, RecordErrorCode::DuplicateProperty, message, None);
         } else if self.unknown.len() < UNKNOWN_MAX {

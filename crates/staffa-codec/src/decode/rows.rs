@@ -98,7 +98,7 @@ impl Rows {
     pub(super) fn unknown(&mut self, name: &str) {
         if !self.ignores_unknown() {
             let message = unknown_message(&self.schema, name);
-            let pointer = format!("/{}", super::walk::escape_pointer(name));
+            let pointer = name_pointer(name);
             self.error(pointer, RecordErrorCode::UnknownProperty, message, None);
         }
     }
@@ -198,6 +198,11 @@ pub(super) fn excerpt(raw: &[u8]) -> String {
         text.push('…');
     }
     text
+}
+
+/// A pointer to a member by a name from a body, which may be of any length.
+pub(super) fn name_pointer(name: &str) -> String {
+    format!("/{}", super::walk::escape_pointer(&excerpt(name.as_bytes())))
 }
 
 /// Says that a property is unknown, and which one was probably meant.

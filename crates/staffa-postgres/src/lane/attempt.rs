@@ -1,10 +1,12 @@
 //! One try to carry out a plan in one transaction, in two round trips: all statements at
 //! once, then COMMIT.
 
+use std::collections::HashSet;
+
 use deadpool_postgres::Object;
 use futures_util::future::join_all;
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use staffa_domain::StorageError;
 use staffa_domain::error::Unavailable;
@@ -19,6 +21,9 @@ use crate::transaction::{CommitError, Transaction, Versions, check_versions};
 
 /// How many statements travel together.
 const PIPELINE: usize = 24;
+
+const SAVE: &str = "SAVEPOINT creates";
+const BACK: &str = "ROLLBACK TO SAVEPOINT creates";
 
 /// Why a try failed.
 #[derive(Debug)]
@@ -140,8 +145,15 @@ impl<'a> Attempt<'a> {
                 Ok(())
             }
         };
-        let statements = join_all(work.iter().map(|(_, (statement, prepared))| async move {
-            client.query(prepared, &references(&statement.params)).await
+        let statements = join_all(work.iter().map(|(step, (statement, prepared))| async move {
+            let params = references(&statement.params);
+            let query = client.query(prepared, &params);
+            if !self.is_guarded(step) {
+                return query.await;
+            }
+            // Both are sent before either is answered, so that all keep their order.
+            let (saved, rows) = tokio::join!(client.batch_execute(SAVE), query);
+            rows.and_then(|rows| saved.map(|()| rows))
         }));
         let names: Vec<&str> = self
             .plan
@@ -163,11 +175,57 @@ impl<'a> Attempt<'a> {
             check_versions(&self.wanted(), stored).map_err(Failure::Other)?;
         }
         for ((step, (statement, _)), answer) in work.iter().zip(answers) {
-            let rows = answer.map_err(|error| failed(error, step))?;
+            let rows = match answer {
+                Ok(rows) => rows,
+                Err(error) => return Err(self.located(failed(error, step), step).await),
+            };
             self.check(step, statement.expects, &rows).await?;
         }
         versions.map_err(not_begun)?;
         Ok(())
+    }
+
+    /// Whether a failure of the step must be looked into, and so must not end all.
+    fn is_guarded(&self, step: &Step<'_>) -> bool {
+        self.plan.exact && matches!(&step.work, Work::Create(_)) && step.origins().len() > 1
+    }
+
+    /// Finds out which of a step's records took a unique value: the first that is left out
+    /// when the taken ones are.
+    async fn located(&self, failure: Failure, step: &Step<'_>) -> Failure {
+        let Failure::Operation(StorageError::UniqueViolation { mut violation }) = failure else {
+            return failure;
+        };
+        let origins = step.origins();
+        violation.index = match origins[..] {
+            [only] => Some(only),
+            _ if self.is_guarded(step) => match self.first_left_out(step).await {
+                Ok(place) => place.and_then(|place| origins.get(place).copied()),
+                Err(failure) => return failure,
+            },
+            _ => None,
+        };
+        Failure::Operation(StorageError::UniqueViolation { violation })
+    }
+
+    async fn first_left_out(&self, step: &Step<'_>) -> Result<Option<usize>, Failure> {
+        let client = self.transaction.client();
+        let statement = statement::create_what_is_free(step).map_err(Failure::Other)?;
+        let back = client.batch_execute(BACK).await;
+        back.map_err(|error| failed(error, step))?;
+        let params: Vec<_> = statement
+            .params
+            .iter()
+            .map(|param| (param as &(dyn ToSql + Sync), param.kind().clone()))
+            .collect();
+        let rows = client.query_typed(&statement.sql, &params).await;
+        let rows = rows.map_err(|error| failed(error, step))?;
+        let mut kept: HashSet<uuid::Uuid> =
+            rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
+        let ids = step.created_ids();
+        Ok(ids
+            .into_iter()
+            .position(|id| !kept.remove(&uuid::Uuid::from(id))))
     }
 
     fn wanted(&self) -> Versions {
@@ -252,11 +310,5 @@ fn failed(error: tokio_postgres::Error, step: &Step<'_>) -> Failure {
     if error::is_stale_statement(&error) {
         return Failure::Stale;
     }
-    match error::of_schema(error, step.schema) {
-        StorageError::UniqueViolation { mut violation } => {
-            violation.index = Some(step.operation as u64);
-            Failure::Operation(StorageError::UniqueViolation { violation })
-        }
-        other => Failure::Operation(other),
-    }
+    Failure::Operation(error::of_schema(error, step.schema))
 }

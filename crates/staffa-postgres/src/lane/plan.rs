@@ -14,6 +14,8 @@ pub(super) struct Plan<'a> {
     pub(super) steps: Vec<Step<'a>>,
     /// The schemas that the operations were checked against.
     pub(super) schemas: Vec<&'a Arc<SchemaSnapshot>>,
+    /// Whether each operation has its own step, and an error is to name its record.
+    pub(super) exact: bool,
 }
 
 /// One statement's worth of operations.
@@ -47,6 +49,7 @@ pub(super) fn single(operations: &[Operation]) -> Plan<'_> {
     let mut plan = Plan {
         steps: Vec::new(),
         schemas: Vec::new(),
+        exact: true,
     };
     for (index, operation) in operations.iter().enumerate() {
         plan.note_schema(operation.schema());
@@ -60,6 +63,7 @@ pub(super) fn merged<'a>(operations: impl Iterator<Item = (usize, &'a Operation)
     let mut plan = Plan {
         steps: Vec::new(),
         schemas: Vec::new(),
+        exact: false,
     };
     // The last step of each schema and the ids that it touches.
     let mut open: HashMap<&str, (usize, HashSet<RecordId>)> = HashMap::new();
@@ -120,6 +124,26 @@ impl<'a> Step<'a> {
             Work::Delete(ids) => ids.iter().map(|(id, _)| *id).collect(),
             Work::Create(_) | Work::Assert(..) => HashSet::new(),
         }
+    }
+
+    /// The index in the request of each record that the step adds or changes, in order.
+    pub(super) fn origins(&self) -> Vec<u64> {
+        let of = |batch: &StampedBatch| (0..batch.len()).map(|row| batch.origin(row).0).collect();
+        let origins: Vec<Vec<u64>> = match &self.work {
+            Work::Create(batches) => batches.iter().map(|batch| of(batch)).collect(),
+            Work::Replace(changes) => changes.iter().map(|change| of(change.batch)).collect(),
+            Work::Delete(_) | Work::Assert(..) => Vec::new(),
+        };
+        origins.concat()
+    }
+
+    /// The ids of the records that the step adds, in order.
+    pub(super) fn created_ids(&self) -> Vec<RecordId> {
+        let Work::Create(batches) = &self.work else {
+            return Vec::new();
+        };
+        let ids = |batch: &&StampedBatch| (0..batch.len()).map(|row| batch.id(row)).collect();
+        batches.iter().map(ids).collect::<Vec<Vec<_>>>().concat()
     }
 
     /// Adds an operation of the same kind and schema version; false if it must stand alone.

@@ -150,6 +150,19 @@ fn create(schema: &SchemaSnapshot, batches: &[&StampedBatch]) -> Result<Statemen
     })
 }
 
+/// The statement of a step that adds records, leaving out those whose values are taken.
+pub(super) fn create_what_is_free(step: &Step<'_>) -> Result<Statement, StorageError> {
+    let batches: &[&StampedBatch] = match &step.work {
+        Work::Create(batches) => batches,
+        _ => &[],
+    };
+    let mut statement = create(step.schema, batches)?;
+    statement
+        .sql
+        .push_str(" ON CONFLICT DO NOTHING RETURNING id");
+    Ok(statement)
+}
+
 fn replace(
     schema: &Arc<SchemaSnapshot>,
     changes: &[Change<'_>],

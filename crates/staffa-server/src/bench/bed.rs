@@ -94,14 +94,6 @@ impl<'a> Bed<'a> {
         self.outcomes
     }
 
-    /// The figure kept under a name.
-    pub(crate) fn figure(&self, name: &str) -> Option<f64> {
-        self.outcomes
-            .iter()
-            .find(|outcome| outcome.name == name)
-            .map(|outcome| outcome.value)
-    }
-
     /// A server: the one that was named, or a new one without records.
     pub(crate) fn server(&mut self) -> anyhow::Result<Server> {
         if let Some(url) = &self.args.url {

@@ -88,8 +88,46 @@ impl Cluster {
         clients: usize,
         time: Duration,
     ) -> anyhow::Result<f64> {
-        let script = self.folder.path().join("insert.sql");
-        fs::write(&script, insert_script(table))?;
+        self.script(&insert_script(table), clients, time)
+    }
+
+    /// Stores rows with the ids of [`super::raw::row_id`], from 1 on, and an index.
+    pub(crate) fn fill(&self, table: &str, csv: &Path) -> anyhow::Result<()> {
+        self.table(table, true)?;
+        self.sql(&format!(
+            "CREATE SEQUENCE {table}_ids CACHE 1000;
+             ALTER TABLE {table} ALTER COLUMN id SET DEFAULT {}",
+            id_text(&format!("nextval('{table}_ids')"))
+        ))?;
+        self.copy_in(table, csv)?;
+        self.sql(&format!(
+            "CREATE INDEX ON {table} ({})",
+            super::data::INDEXED[0]
+        ))?;
+        // In two statements: the first one may not share a transaction with anything.
+        self.sql(&format!("VACUUM ANALYZE {table}"))?;
+        self.sql("CHECKPOINT")?;
+        Ok(())
+    }
+
+    /// Asks `SELECT * FROM table` with a condition on a random id, `{id}`, of the first `rows`,
+    /// from `clients` connections, and answers how often a second.
+    pub(crate) fn select(
+        &self,
+        (table, condition): (&str, &str),
+        rows: u64,
+        clients: usize,
+        time: Duration,
+    ) -> anyhow::Result<f64> {
+        let condition = condition.replace("{id}", &id_text("CAST(:n AS bigint)"));
+        let script =
+            format!("\\set n random(1, {rows})\nSELECT * FROM {table} WHERE {condition};\n");
+        self.script(&script, clients, time)
+    }
+
+    fn script(&self, text: &str, clients: usize, time: Duration) -> anyhow::Result<f64> {
+        let script = self.folder.path().join("script.sql");
+        fs::write(&script, text)?;
         let mut pgbench = self.command("pgbench");
         pgbench
             .args([
@@ -282,6 +320,11 @@ fn insert_script(table: &str) -> String {
         "\\set well random(1, 1000000)\nINSERT INTO {table} ({columns}) VALUES ({});\n",
         values.join(", ")
     )
+}
+
+/// An expression for the id that belongs to a number.
+fn id_text(number: &str) -> String {
+    format!("('018f0000-0000-7000-8000-' || lpad(to_hex({number}), 12, '0'))::uuid")
 }
 
 fn rate(said: &str) -> Option<f64> {

@@ -78,11 +78,6 @@ impl Tally {
         self.elapsed = elapsed;
     }
 
-    /// How long it all took.
-    pub(crate) const fn elapsed(&self) -> Duration {
-        self.elapsed
-    }
-
     /// Answers that say it was done.
     pub(crate) fn done(&self) -> u64 {
         self.statuses.range(200..400).map(|(_, count)| count).sum()

@@ -7,10 +7,10 @@ use arrow_array::RecordBatch;
 use staffa_domain::ports::Storage;
 use staffa_domain::query::{
     Aggregate, Bucket, Comparison, DateUnit, Group, Having, Metric, MetricKind, OutputSort,
+    aggregate_layout,
 };
 use staffa_domain::{SchemaSnapshot, Timestamp, Value};
 
-use crate::aggregate_layout;
 use crate::arrays::value_by_layout;
 use crate::builders::batch;
 use crate::conformance::support::{create, create_with, field};

@@ -6,7 +6,7 @@ use staffa_domain::ports::Storage;
 use staffa_domain::query::{Comparison, Test};
 use staffa_domain::{Filter, Operation, SchemaSnapshot, StorageError, Value};
 
-use crate::builders::{batch, next};
+use crate::builders::{CREATED, Row, batch, next, valid, values};
 use crate::conformance::support::{all, create, create_with, execute, field};
 use crate::schemas::{all_types, orders};
 use crate::{assert_fails, nth_id, row};
@@ -209,29 +209,56 @@ pub async fn assertions_guard_a_list(storage: Storage) {
     assert_eq!(all(&storage, &schema).await.len(), 2);
 }
 
-/// A taken unique value names the operation and its properties, wherever it is taken.
+/// A record with the `n`th id that stands at `place` in its request.
+fn placed(schema: &Arc<SchemaSnapshot>, n: u64, place: u64, row: Row) -> Operation {
+    let row = values(schema, row);
+    Operation::Create(valid(schema, &[row], place).stamp(&[nth_id(n)], CREATED))
+}
+
+/// A taken unique value names the record and its properties, wherever it is taken.
 pub async fn unique_values_are_kept(storage: Storage) {
     let schema = three_orders(&storage).await;
-    let create = |n, reference, code| {
-        let row = row! { reference: reference, code: code };
-        Operation::Create(batch(&schema, n, vec![row]))
+    let create = |n, place, reference, code| {
+        placed(&schema, n, place, row! { reference: reference, code: code })
+    };
+    let renamed = values(&schema, row! { reference: "c" });
+    let renamed = Operation::Replace {
+        batch: valid(&schema, &[renamed], 1).stamp_next(nth_id(1), CREATED, CREATED, 2),
+        expected: 1,
     };
     let cases = [
-        (vec![create(5, "a", 9)], 0, "reference"),
-        (vec![create(5, "x", 2)], 0, "code"),
-        (vec![create(0, "x", 9)], 0, "id"),
-        (vec![create(5, "x", 9), create(6, "x", 8)], 1, "reference"),
+        (vec![create(5, 0, "a", 9)], 0, "reference"),
+        (vec![create(5, 0, "x", 2)], 0, "code"),
+        (vec![create(0, 0, "x", 9)], 0, "id"),
         (
-            vec![create(5, "x", 9), replace(&schema, 1, 1, "c")],
+            vec![create(5, 0, "x", 9), create(6, 1, "x", 8)],
             1,
             "reference",
         ),
+        (vec![create(5, 0, "x", 9), renamed], 1, "reference"),
     ];
     for (operations, index, property) in cases {
         assert_fails!(
             execute(&storage, operations).await,
             StorageError::UniqueViolation { violation }
                 if violation.index == Some(index) && violation.properties == [property]
+        );
+    }
+    assert_eq!(all(&storage, &schema).await.len(), 3);
+}
+
+/// Of a batch in one operation, a violation names the record as its request counts it, or
+/// none where the engine cannot tell, but never another one.
+pub async fn a_violation_names_no_other_record(storage: Storage) {
+    let schema = three_orders(&storage).await;
+    for references in [["x", "b", "y"], ["x", "x", "y"]] {
+        let rows = references.map(|reference| values(&schema, row! { reference: reference }));
+        let records = valid(&schema, &rows, 10).stamp(&[5, 6, 7].map(nth_id), CREATED);
+        assert_fails!(
+            execute(&storage, vec![Operation::Create(records)]).await,
+            StorageError::UniqueViolation { violation }
+                if matches!(violation.index, None | Some(11))
+                    && violation.properties == ["reference"]
         );
     }
     assert_eq!(all(&storage, &schema).await.len(), 3);

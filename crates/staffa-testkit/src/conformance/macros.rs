@@ -1,7 +1,8 @@
 //! The list of all cases.
 
 /// Runs every case over a fresh engine: `storage_conformance!(open)`, where `open` names an
-/// `async fn() -> Storage`, or `-> Fixture` where something must outlive the engine.
+/// `async fn() -> Storage`, or `-> Fixture` where something must outlive the engine, or
+/// `-> Option<Fixture>` where the engine may be absent and the cases are skipped then.
 #[macro_export]
 macro_rules! storage_conformance {
     ($open:ident) => {
@@ -17,6 +18,7 @@ macro_rules! storage_conformance {
                 a_version_mismatch_is_named, a_missing_record_is_named,
                 operations_see_earlier_ones, a_list_across_schemas_fails_whole,
                 assertions_guard_a_list, unique_values_are_kept,
+                a_violation_names_no_other_record,
                 nulls_and_own_values_do_not_collide;
             concurrency: one_failing_call_fails_alone, one_replace_wins_each_version,
                 calls_go_on_around_a_session, calls_of_one_task_keep_their_order;

@@ -13,7 +13,7 @@ use crate::schemas::{all_types, orders};
 use crate::{nth_id, row};
 
 /// Values of a type at and around its edges, in ascending order.
-pub(super) fn edges(property_type: &PropertyType) -> Vec<Value> {
+pub(crate) fn edges(property_type: &PropertyType) -> Vec<Value> {
     let most = 10_i128.pow(38) - 1;
     match property_type {
         PropertyType::String => texts(),

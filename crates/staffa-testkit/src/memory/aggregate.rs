@@ -6,13 +6,14 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_array::RecordBatchOptions;
 
-use staffa_domain::query::{Aggregate, Bucket, Group, Having, Metric, MetricKind};
+use staffa_domain::query::{
+    Aggregate, Bucket, Group, Having, Metric, MetricKind, aggregate_layout,
+};
 use staffa_domain::{Field, PropertyType, SchemaSnapshot, Timestamp, Value};
 
 use super::calendar::{day_start, period_start};
 use crate::arrays::array_of;
 use crate::eval::{compares, order_values};
-use crate::layout::aggregate_layout;
 use crate::record::Record;
 
 /// Answers a question over the records that matched its filter.

@@ -83,16 +83,18 @@ fn apply(state: &mut State, index: usize, operation: Operation) -> Result<(), St
     match operation {
         Operation::Create(batch) => {
             let content = state.content_at(batch.schema())?;
-            for record in records_of(batch.schema(), batch.records()) {
-                content.insert(record).map_err(taken(index as u64))?;
+            let records = records_of(batch.schema(), batch.records());
+            for (row, record) in records.into_iter().enumerate() {
+                content.insert(record).map_err(taken(batch.origin(row).0))?;
             }
         }
         Operation::Replace { batch, expected } => {
             refuse_append_only(batch.schema())?;
             let content = state.content_at(batch.schema())?;
-            for record in records_of(batch.schema(), batch.records()) {
+            let records = records_of(batch.schema(), batch.records());
+            for (row, record) in records.into_iter().enumerate() {
                 check_version(content, index, record.id, Some(expected))?;
-                content.replace(record).map_err(taken(index as u64))?;
+                content.replace(record).map_err(taken(batch.origin(row).0))?;
             }
         }
         Operation::Delete {

@@ -1,5 +1,7 @@
 //! The memory engine keeps every promise that it is the reference for.
 
+mod questions;
+
 use staffa_domain::ports::Storage;
 use staffa_testkit::MemoryEngine;
 

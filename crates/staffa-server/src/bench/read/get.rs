@@ -4,7 +4,7 @@ use bytes::Bytes;
 use staffa_duckdb::reference::RawValue;
 use uuid::Uuid;
 
-use super::loaded::{SCHEMA, TABLE};
+use super::loaded::{SCHEMA, TABLE, clustered};
 use crate::bench::bed::{Bed, check_any};
 use crate::bench::client::get;
 use crate::bench::data::mix;
@@ -33,6 +33,7 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
         None => None,
     };
     for connections in bed.args().connections(&[1, 16, 64]) {
+        let clustered = clustered(bed, "id = {id}", &loaded, connections)?;
         for (way, ids) in [
             ("hot", &loaded.ids[..HOT.min(loaded.ids.len())]),
             ("any", &loaded.ids),
@@ -43,7 +44,8 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
             let name = format!("get/{way} {connections}");
             let outcome = Outcome::of_load(name, &tally, 1.0, "records/s")
                 .costing(usage)
-                .against("raw engine, one at a time", raw);
+                .against("raw engine, one at a time", raw)
+                .against(format!("pgbench -c {connections}"), clustered);
             bed.keep(match (way, connections) {
                 ("hot", 64) => outcome.at_least(30_000.0),
                 ("any", 64) => outcome.at_least(6_000.0).p99_at_most(30.0),

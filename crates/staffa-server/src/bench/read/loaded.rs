@@ -16,7 +16,7 @@ use crate::bench::write;
 /// The schema that is read from: `well_code` is indexed, nothing else.
 pub(crate) const SCHEMA: &str = INDEXED_1;
 
-/// The table of the raw engine.
+/// The table of the raw engine and of PostgreSQL.
 pub(crate) const TABLE: &str = "reads";
 
 /// Stored records.
@@ -44,6 +44,10 @@ impl Loaded {
             raw.fill(TABLE, &file)?;
             raw.checkpoint()?;
         }
+        if let Some(cluster) = bed.cluster()? {
+            bed.say("loading PostgreSQL");
+            cluster.fill(TABLE, &bed.csv(rows)?)?;
+        }
         let server = bed.server()?;
         let stored = count(&server)?;
         ensure!(
@@ -69,6 +73,25 @@ impl Loaded {
             raw,
         })
     }
+}
+
+/// How often a second PostgreSQL answers a question about a random id, where it is there.
+pub(super) fn clustered(
+    bed: &Bed<'_>,
+    condition: &str,
+    loaded: &Loaded,
+    clients: usize,
+) -> anyhow::Result<Option<f64>> {
+    let Some(cluster) = bed.cluster()? else {
+        return Ok(None);
+    };
+    let time = bed.args().time() / 2;
+    Ok(Some(cluster.select(
+        (TABLE, condition),
+        loaded.rows,
+        clients,
+        time,
+    )?))
 }
 
 fn count(server: &Server) -> anyhow::Result<u64> {

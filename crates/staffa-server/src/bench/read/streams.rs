@@ -47,6 +47,10 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
         } else if format == "arrow" {
             outcome = outcome.at_least(2_000_000.0);
         }
+        if let ("csv", Some(cluster)) = (format, bed.cluster()?) {
+            let copied = per_second(float(loaded.rows), cluster.copy_out(TABLE)?);
+            outcome = outcome.against("PostgreSQL \\copy", Some(copied));
+        }
         bed.keep(outcome);
         let first = milliseconds(transfer.first_byte);
         let name = format!("streams/{format}, first byte");

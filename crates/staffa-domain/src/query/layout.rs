@@ -2,8 +2,8 @@
 
 use arrow_schema::{DataType, Field as ArrowField, Schema};
 
-use staffa_domain::PropertyType;
-use staffa_domain::query::{Aggregate, Bucket, Group, Metric, MetricKind};
+use crate::query::{Aggregate, Bucket, Group, Metric, MetricKind};
+use crate::schema::PropertyType;
 
 /// The Arrow schema of an aggregation's answer: one field a group, then one a metric.
 ///
@@ -44,26 +44,24 @@ fn group_field(question: &Aggregate, group: &Group) -> ArrowField {
 
 fn metric_field(question: &Aggregate, metric: &Metric) -> ArrowField {
     let layout = question.schema.record_layout();
-    let source = metric.field.map(|field| layout.field(field.index()));
     let of_type = |data_type: DataType| ArrowField::new(&metric.name, data_type, true);
+    // Only a count has no field: it counts records.
+    let Some(field) = metric.field else {
+        return of_type(DataType::Int64).with_nullable(false);
+    };
     match metric.kind {
         MetricKind::Count | MetricKind::CountDistinct => {
-            ArrowField::new(&metric.name, DataType::Int64, false)
+            of_type(DataType::Int64).with_nullable(false)
         }
-        MetricKind::Min | MetricKind::Max => match source {
-            Some(field) => field.clone().with_name(&metric.name).with_nullable(true),
-            None => of_type(DataType::Null),
-        },
-        MetricKind::Sum => {
-            let property = metric
-                .field
-                .map(|field| field.property_type(&question.schema));
-            of_type(match property {
-                Some(PropertyType::Integer) => DataType::Decimal128(38, 0),
-                Some(PropertyType::Decimal(size)) => DataType::Decimal128(38, size.scale),
-                _ => DataType::Float64,
-            })
+        MetricKind::Min | MetricKind::Max => {
+            let source = layout.field(field.index()).clone();
+            source.with_name(&metric.name).with_nullable(true)
         }
+        MetricKind::Sum => of_type(match field.property_type(&question.schema) {
+            PropertyType::Integer => DataType::Decimal128(38, 0),
+            PropertyType::Decimal(size) => DataType::Decimal128(38, size.scale),
+            _ => DataType::Float64,
+        }),
         MetricKind::Avg | MetricKind::Stddev | MetricKind::Median | MetricKind::Percentile(_) => {
             of_type(DataType::Float64)
         }

@@ -1,0 +1,181 @@
+//! Two engines, the same records, the same random questions: every answer must be the same.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use staffa_domain::ports::Storage;
+use staffa_domain::query::Test;
+use staffa_domain::{Filter, Position, RecordQuery, SchemaSnapshot, Value};
+
+use crate::builders::numbered;
+use crate::conformance::support::{create, insert, scan, sorted};
+use crate::record::Record;
+use crate::strategies;
+
+/// How many records of one batch; several batches make one session.
+const BATCH_RECORDS: usize = 64;
+
+/// How much a comparison asks, and from which seed.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// The same seed makes the same records and the same questions.
+    pub seed: u64,
+    /// How many records both engines hold.
+    pub records: usize,
+    /// How many questions are asked.
+    pub cases: usize,
+}
+
+/// Puts the same random records into two fresh engines and asks both the same random
+/// questions: every answer must have the same records in the same order, to the last bit.
+///
+/// # Panics
+/// When an answer differs; the seed, the case and the question are in the message.
+pub async fn check(left: &Storage, right: &Storage, schema: &Arc<SchemaSnapshot>, plan: Plan) {
+    let mut random = Random::new(plan.seed);
+    fill(&[left, right], schema, &mut random, plan.records).await;
+    let (queries, places) = (strategies::query(schema), strategies::place());
+    for case in 0..plan.cases {
+        let mut query = random.next(&queries);
+        let place = format!("seed {}, case {case}", plan.seed);
+        compare(left, right, &query, &place).await;
+        let whole = scan(left, whole_of(&query)).await;
+        if !whole.is_empty() {
+            query.after = Some(position(&query, random.next(&places).get(&whole)));
+            query.offset = 0;
+            compare(left, right, &query, &place).await;
+        }
+        let counts = [left, right].map(|storage| count(storage, schema, query.filter.clone()));
+        let [left, right] = counts;
+        assert_eq!(left.await, right.await, "{place}: {:?}", query.filter);
+    }
+}
+
+/// Checks one engine against itself: each random condition is true, false or unknown of
+/// every record, and pages put together are the scan.
+///
+/// # Panics
+/// When an answer contradicts another; the seed, the case and the question are in the message.
+pub async fn check_alone(storage: &Storage, schema: &Arc<SchemaSnapshot>, plan: Plan) {
+    let mut random = Random::new(plan.seed);
+    fill(&[storage], schema, &mut random, plan.records).await;
+    let total = count(storage, schema, None).await;
+    let (conditions, queries) = (strategies::condition(schema), strategies::query(schema));
+    for case in 0..plan.cases {
+        let place = format!("seed {}, case {case}", plan.seed);
+        let condition = random.next(&conditions);
+        let parts = [
+            condition.clone(),
+            Filter::Not(Box::new(condition.clone())),
+            unknown(&condition),
+        ];
+        let mut sum = 0;
+        for part in parts {
+            sum += count(storage, schema, Some(part)).await;
+        }
+        assert_eq!(sum, total, "{place}: {condition:?}");
+        let query = whole_of(&random.next(&queries));
+        let size = 1 + case as u64 % 17;
+        let whole = scan(storage, query.clone()).await;
+        let pages = paged(storage, &query, size).await;
+        assert_same(&pages, &whole, &format!("{place}: pages of {size}, {query:?}"));
+    }
+}
+
+/// Random values from one seed.
+#[derive(Debug)]
+struct Random(TestRunner);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_be_bytes());
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        Self(TestRunner::new_with_rng(Config::default(), rng))
+    }
+
+    fn next<T: std::fmt::Debug>(&mut self, strategy: &BoxedStrategy<T>) -> T {
+        let tree = strategy.new_tree(&mut self.0);
+        tree.expect("no strategy here refuses values").current()
+    }
+}
+
+async fn fill(
+    storages: &[&Storage],
+    schema: &Arc<SchemaSnapshot>,
+    random: &mut Random,
+    records: usize,
+) {
+    let strategy = strategies::row(schema);
+    let rows: Vec<Vec<Value>> = (0..records).map(|_| random.next(&strategy)).collect();
+    for storage in storages {
+        create(storage, schema).await;
+        let batches = rows.chunks(BATCH_RECORDS).enumerate();
+        let batches = batches.map(|(at, rows)| numbered(schema, (at * BATCH_RECORDS) as u64, rows));
+        insert(storage, batches.collect()).await.expect("new records");
+    }
+}
+
+async fn compare(left: &Storage, right: &Storage, query: &RecordQuery, place: &str) {
+    let expected = scan(left, query.clone()).await;
+    let found = scan(right, query.clone()).await;
+    assert_same(&found, &expected, &format!("{place}: {query:?}"));
+}
+
+#[track_caller]
+fn assert_same(found: &[Record], expected: &[Record], place: &str) {
+    let ids = |records: &[Record]| records.iter().map(|r| r.id).collect::<Vec<_>>();
+    assert_eq!(ids(found), ids(expected), "{place}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            found.is_identical(expected),
+            "{place}\n{found:?}\nis not {expected:?}"
+        );
+    }
+}
+
+/// The query without its cuts, with all that its order needs.
+fn whole_of(query: &RecordQuery) -> RecordQuery {
+    let mut whole = sorted(&query.schema, query.sort.clone());
+    whole.filter.clone_from(&query.filter);
+    whole
+}
+
+fn position(query: &RecordQuery, record: &Record) -> Position {
+    let keys = query.sort.iter();
+    Position {
+        values: keys.map(|key| record.field(key.field)).collect(),
+        id: record.id,
+    }
+}
+
+async fn count(storage: &Storage, schema: &Arc<SchemaSnapshot>, filter: Option<Filter>) -> u64 {
+    let count = storage.reader.count(schema, filter.as_ref(), true).await;
+    count.expect("a count").records
+}
+
+/// A condition that is true where the given one is unknown.
+fn unknown(condition: &Filter) -> Filter {
+    match condition {
+        Filter::Condition(leaf) if leaf.test != Test::IsNull => {
+            Filter::condition(leaf.field, Test::IsNull)
+        }
+        _ => Filter::Or(Vec::new()),
+    }
+}
+
+async fn paged(storage: &Storage, query: &RecordQuery, size: u64) -> Vec<Record> {
+    let mut query = query.clone();
+    query.limit = Some(size);
+    let mut records: Vec<Record> = Vec::new();
+    loop {
+        let page = scan(storage, query.clone()).await;
+        let Some(last) = page.last() else {
+            return records;
+        };
+        query.after = Some(position(&query, last));
+        records.extend(page);
+    }
+}
