@@ -1,6 +1,6 @@
 //! The write side: every use case that changes something, one file each.
 
-mod body;
+mod copy_records;
 mod create_record;
 mod create_records;
 mod delete_record;
@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use staffa_domain::ports::{Clock, IdSource, RecordReader, RecordWriter};
 
-pub use body::{BodyError, ByteStream};
 pub use create_records::{CreateRecords, CreatedRecords, Return};
 pub use ingest_records::{IngestRecords, IngestReport, OnError};
 pub use read_modify_write::Precondition;

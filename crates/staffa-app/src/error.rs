@@ -20,7 +20,7 @@ pub enum Error {
     Malformed(DecodeError),
     /// The body stopped coming, or the client broke off.
     #[error("the body could not be received: {0}")]
-    Body(#[from] crate::commands::BodyError),
+    Body(#[from] crate::body::BodyError),
     /// A filter, order or parameter does not make sense.
     #[error("the question is not valid: {}", .0.message)]
     Question(QuestionProblem),

@@ -2,6 +2,7 @@
 //! `Queries` alone cannot change anything.
 #![doc = include_str!("../README.md")]
 
+mod body;
 mod catalog;
 mod context;
 mod error;
@@ -12,17 +13,18 @@ mod commands;
 mod cursor;
 mod queries;
 
+pub use body::{BodyError, ByteStream};
 pub use catalog::{Catalog, StartError};
 pub use commands::{
-    BodyError, ByteStream, CommandPorts, Commands, CreateRecords, CreatedRecords, IngestRecords,
-    IngestReport, OnError, Precondition, Return,
+    CommandPorts, Commands, CreateRecords, CreatedRecords, IngestRecords, IngestReport, OnError,
+    Precondition, Return,
 };
 pub use context::{Context, Stage};
 pub use cursor::CursorKey;
 pub use error::Error;
 pub use limits::Limits;
 pub use queries::{
-    CountMode, ListRecords, Queries, RecordPage, RecordView, SchemaView, StartAt, StreamRecords,
-    StreamView,
+    Checksum, CountMode, ListRecords, Queries, RecordPage, RecordView, SchemaView, StartAt,
+    StreamRecords, StreamView,
 };
 pub use system::{SystemClock, UuidV7Source};

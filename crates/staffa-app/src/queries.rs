@@ -1,5 +1,6 @@
 //! The read side: every use case that only looks, one file each.
 
+mod checksum_records;
 mod count_records;
 mod get_record;
 mod list_records;
@@ -13,6 +14,7 @@ use staffa_domain::batch::{record_id, record_version};
 use staffa_domain::ports::RecordReader;
 use staffa_domain::{RecordId, SchemaSnapshot};
 
+pub use checksum_records::Checksum;
 pub use list_records::{CountMode, ListRecords, RecordPage, StartAt};
 pub use list_schemas::SchemaView;
 pub use stream_records::{StreamRecords, StreamView};
@@ -25,8 +27,8 @@ use crate::limits::Limits;
 /// Everything that can read records and nothing that can write. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Queries {
-    catalog: Arc<Catalog>,
-    reader: Arc<dyn RecordReader>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) reader: Arc<dyn RecordReader>,
     cursor_key: Arc<CursorKey>,
     limits: Arc<Limits>,
 }

@@ -9,7 +9,7 @@ use arrow_select::concat::concat_batches;
 use async_trait::async_trait;
 use futures_util::stream;
 use staffa_domain::ports::{RecordReader, RecordStream};
-use staffa_domain::query::Aggregate;
+use staffa_domain::query::{Aggregate, aggregate_layout};
 use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, StorageError};
 use tokio::sync::Semaphore;
 
@@ -140,7 +140,7 @@ impl RecordReader for Reader {
         let engine = Arc::clone(&self.engine);
         self.pool
             .ask(move |link| {
-                let layout = Arc::new(aggregate::layout(&question));
+                let layout = Arc::new(aggregate_layout(&question));
                 let found = aggregate::groups(&question)
                     .fetch(link)
                     .map_err(|fault| engine.answer(fault, &question.schema))?;

@@ -25,7 +25,10 @@ pub(crate) async fn show_docs_style() -> Response {
 }
 
 fn file(kind: &'static str, text: &'static str) -> Response {
-    let headers =
-        [(CONTENT_TYPE, kind), (CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-cache")];
+    let headers = [
+        (CONTENT_TYPE, kind),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (CACHE_CONTROL, "no-cache"),
+    ];
     (headers, text).into_response()
 }

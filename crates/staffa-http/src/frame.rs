@@ -42,15 +42,23 @@ struct Around {
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("settings", &self.around.settings).finish_non_exhaustive()
+        f.debug_struct("Api")
+            .field("settings", &self.around.settings)
+            .finish_non_exhaustive()
     }
 }
 
 impl Api {
     pub(crate) fn new(router: Router, settings: Settings, observer: Option<Observer>) -> Self {
-        let around =
-            Around { settings: Arc::new(settings), observer, in_flight: Arc::default() };
-        Self { router, around: Arc::new(around) }
+        let around = Around {
+            settings: Arc::new(settings),
+            observer,
+            in_flight: Arc::default(),
+        };
+        Self {
+            router,
+            around: Arc::new(around),
+        }
     }
 
     async fn answer(self, mut request: Request<Body>) -> Response {
@@ -133,25 +141,37 @@ async fn route(mut router: Router, request: Request<Body>) -> Response {
         return response;
     }
     let worthwhile = SizeAbove::new(1024).and(is_text);
-    let Ok(response) = Compression::new(router).compress_when(worthwhile).oneshot(request).await;
+    let Ok(response) = Compression::new(router)
+        .compress_when(worthwhile)
+        .oneshot(request)
+        .await;
     response.map(Body::new)
 }
 
 fn may_compress(headers: &HeaderMap) -> bool {
-    let named = headers.get(ACCEPT_ENCODING).map(http::HeaderValue::as_bytes);
+    let named = headers
+        .get(ACCEPT_ENCODING)
+        .map(http::HeaderValue::as_bytes);
     named.is_some_and(|named| {
-        named.windows(4).any(|word| {
-            word.eq_ignore_ascii_case(b"gzip") || word.eq_ignore_ascii_case(b"zstd")
-        })
+        named
+            .windows(4)
+            .any(|word| word.eq_ignore_ascii_case(b"gzip") || word.eq_ignore_ascii_case(b"zstd"))
     })
 }
 
 fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensions) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .map(http::HeaderValue::as_bytes);
     kind.is_some_and(|kind| {
-        [&b"application/json"[..], b"application/x-ndjson", b"application/schema+json", b"text/"]
-            .iter()
-            .any(|text| kind.starts_with(text))
+        [
+            &b"application/json"[..],
+            b"application/x-ndjson",
+            b"application/schema+json",
+            b"text/",
+        ]
+        .iter()
+        .any(|text| kind.starts_with(text))
     })
 }
 
@@ -170,7 +190,10 @@ pub(crate) struct Permit {
 impl Permit {
     fn take(in_flight: &Arc<AtomicUsize>) -> Self {
         let count = in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        Self { in_flight: Arc::clone(in_flight), count }
+        Self {
+            in_flight: Arc::clone(in_flight),
+            count,
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+//! Routes, problems, OpenAPI and the accept loop: the API over HTTP, and no rules of its own.
 #![doc = include_str!("../README.md")]
 
 mod docs;

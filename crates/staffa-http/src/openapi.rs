@@ -46,13 +46,29 @@ impl OpenApi {
 
 fn describe(schemas: &Schemas) -> Json {
     let mut paths = Map::new();
-    for route in ROUTES.iter().filter(|route| !route.path.contains("{schema}")) {
-        put(&mut paths, route.path, route, operations::describe(route, None, schemas));
+    for route in ROUTES
+        .iter()
+        .filter(|route| !route.path.contains("{schema}"))
+    {
+        put(
+            &mut paths,
+            route.path,
+            route,
+            operations::describe(route, None, schemas),
+        );
     }
     for schema in schemas.values() {
-        for route in ROUTES.iter().filter(|route| route.path.contains("{schema}")) {
+        for route in ROUTES
+            .iter()
+            .filter(|route| route.path.contains("{schema}"))
+        {
             let path = route.path.replace("{schema}", schema.name());
-            put(&mut paths, &path, route, operations::describe(route, Some(schema), schemas));
+            put(
+                &mut paths,
+                &path,
+                route,
+                operations::describe(route, Some(schema), schemas),
+            );
         }
     }
     let mut tags = vec![
@@ -81,7 +97,9 @@ fn describe(schemas: &Schemas) -> Json {
 }
 
 fn put(paths: &mut Map<String, Json>, path: &str, route: &Route, operation: Json) {
-    let item = paths.entry(path).or_insert_with(|| Json::Object(Map::new()));
+    let item = paths
+        .entry(path)
+        .or_insert_with(|| Json::Object(Map::new()));
     if let Json::Object(methods) = item {
         methods.insert(route.method.as_str().to_ascii_lowercase(), operation);
     }
@@ -114,12 +132,18 @@ mod tests {
         for item in document["paths"].as_object().unwrap().values() {
             described += item.as_object().unwrap().len();
         }
-        let of_a_schema = ROUTES.iter().filter(|route| route.path.contains("{schema}")).count();
+        let of_a_schema = ROUTES
+            .iter()
+            .filter(|route| route.path.contains("{schema}"))
+            .count();
         assert_eq!(described, ROUTES.len() + of_a_schema);
         for route in ROUTES {
             let path = route.path.replace("{schema}", "orders");
             let method = route.method.as_str().to_ascii_lowercase();
-            assert!(document["paths"][&path][&method].is_object(), "{method} {path}");
+            assert!(
+                document["paths"][&path][&method].is_object(),
+                "{method} {path}"
+            );
         }
     }
 
@@ -147,11 +171,18 @@ mod tests {
             Json::Object(members) => {
                 if let Some(Json::String(target)) = members.get("$ref") {
                     let pointer = target.strip_prefix('#').unwrap();
-                    assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+                    assert!(
+                        document.pointer(pointer).is_some(),
+                        "{target} leads nowhere"
+                    );
                 }
-                members.values().for_each(|member| check_references(document, member));
+                members
+                    .values()
+                    .for_each(|member| check_references(document, member));
             }
-            Json::Array(items) => items.iter().for_each(|item| check_references(document, item)),
+            Json::Array(items) => items
+                .iter()
+                .for_each(|item| check_references(document, item)),
             _ => {}
         }
     }

@@ -17,7 +17,11 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("invalid_parameter", 400, "Invalid parameter"),
     ("unknown_field", 400, "Unknown field"),
     ("unknown_operator", 400, "Unknown operator"),
-    ("cursor_mismatch", 400, "The cursor belongs to another question"),
+    (
+        "cursor_mismatch",
+        400,
+        "The cursor belongs to another question",
+    ),
     ("unauthenticated", 401, "Not authenticated"),
     ("forbidden", 403, "Forbidden"),
     ("schema_not_found", 404, "Schema not found"),
@@ -29,7 +33,11 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("unique_violation", 409, "Unique violation"),
     ("conflict", 409, "Conflict"),
     ("schema_moved", 409, "The schema has changed"),
-    ("idempotency_in_progress", 409, "A request with this key is in progress"),
+    (
+        "idempotency_in_progress",
+        409,
+        "A request with this key is in progress",
+    ),
     ("too_many_affected", 409, "Too many records affected"),
     ("length_required", 411, "Length required"),
     ("version_mismatch", 412, "The version has moved"),
@@ -37,7 +45,11 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("uri_too_long", 414, "URI too long"),
     ("unsupported_media_type", 415, "Unsupported media type"),
     ("validation_failed", 422, "Validation failed"),
-    ("idempotency_mismatch", 422, "The idempotency key belongs to another request"),
+    (
+        "idempotency_mismatch",
+        422,
+        "The idempotency key belongs to another request",
+    ),
     ("unsupported_change", 422, "Unsupported change"),
     ("version_required", 428, "A version is required"),
     ("rate_limited", 429, "Too many requests"),
@@ -46,7 +58,11 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("overloaded", 503, "Overloaded"),
     ("engine_reopening", 503, "The storage engine is reopening"),
     ("draining", 503, "The server is shutting down"),
-    ("commit_unknown", 503, "It is unknown whether the write was stored"),
+    (
+        "commit_unknown",
+        503,
+        "It is unknown whether the write was stored",
+    ),
     ("query_timeout", 504, "The query took too long"),
     ("storage_full", 507, "The storage is full"),
 ];
@@ -153,7 +169,14 @@ pub(crate) struct Cause {
 
 impl Cause {
     pub(crate) fn new(pointer: String, code: &'static str, message: String) -> Self {
-        Self { index: None, line: None, pointer, code, message, value: None }
+        Self {
+            index: None,
+            line: None,
+            pointer,
+            code,
+            message,
+            value: None,
+        }
     }
 }
 
@@ -271,7 +294,12 @@ impl Problem {
 
     /// Writes the problem into the response that carries it.
     pub(crate) fn render(&self, response: &mut Response, instance: &str, request_id: &str) {
-        let Inner { code, detail, causes, .. } = &*self.0;
+        let Inner {
+            code,
+            detail,
+            causes,
+            ..
+        } = &*self.0;
         let wire = Wire {
             r#type: format!("https://staffa.dev/errors/{}", code.as_str()),
             title: code.title(),
@@ -287,7 +315,10 @@ impl Problem {
         *response.body_mut() = Body::from(body);
         let headers = response.headers_mut();
         headers.remove(http::header::CONTENT_LENGTH);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
     }
 }
 

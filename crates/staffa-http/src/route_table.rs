@@ -37,7 +37,11 @@ pub(crate) struct Route {
 }
 
 const fn route(method: Method, path: &'static str, operation: Operation) -> Route {
-    Route { method, path, operation }
+    Route {
+        method,
+        path,
+        operation,
+    }
 }
 
 /// Where the records of one schema are.
@@ -46,20 +50,68 @@ pub(crate) const RECORDS: &str = "/api/v1/records/{schema}";
 /// The routes in the order in which documentation lists them; those of a path stand together.
 pub(crate) const ROUTES: &[Route] = &[
     route(Method::GET, "/api/v1/schemas", Operation::ListSchemas),
-    route(Method::GET, "/api/v1/schemas/{name}", Operation::DescribeSchema),
-    route(Method::GET, "/api/v1/schemas/{name}/json-schema", Operation::DescribeJsonSchema),
-    route(Method::POST, "/api/v1/records", Operation::CreateRecordEnveloped),
-    route(Method::POST, "/api/v1/records/bulk", Operation::CreateRecords),
+    route(
+        Method::GET,
+        "/api/v1/schemas/{name}",
+        Operation::DescribeSchema,
+    ),
+    route(
+        Method::GET,
+        "/api/v1/schemas/{name}/json-schema",
+        Operation::DescribeJsonSchema,
+    ),
+    route(
+        Method::POST,
+        "/api/v1/records",
+        Operation::CreateRecordEnveloped,
+    ),
+    route(
+        Method::POST,
+        "/api/v1/records/bulk",
+        Operation::CreateRecords,
+    ),
     route(Method::GET, RECORDS, Operation::ListRecords),
     route(Method::POST, RECORDS, Operation::CreateRecord),
-    route(Method::POST, "/api/v1/records/{schema}/bulk", Operation::IngestRecords),
-    route(Method::POST, "/api/v1/records/{schema}/query", Operation::QueryRecords),
-    route(Method::GET, "/api/v1/records/{schema}/stream", Operation::StreamRecords),
-    route(Method::GET, "/api/v1/records/{schema}/count", Operation::CountRecords),
-    route(Method::GET, "/api/v1/records/{schema}/{id}", Operation::GetRecord),
-    route(Method::PUT, "/api/v1/records/{schema}/{id}", Operation::ReplaceRecord),
-    route(Method::PATCH, "/api/v1/records/{schema}/{id}", Operation::PatchRecord),
-    route(Method::DELETE, "/api/v1/records/{schema}/{id}", Operation::DeleteRecord),
+    route(
+        Method::POST,
+        "/api/v1/records/{schema}/bulk",
+        Operation::IngestRecords,
+    ),
+    route(
+        Method::POST,
+        "/api/v1/records/{schema}/query",
+        Operation::QueryRecords,
+    ),
+    route(
+        Method::GET,
+        "/api/v1/records/{schema}/stream",
+        Operation::StreamRecords,
+    ),
+    route(
+        Method::GET,
+        "/api/v1/records/{schema}/count",
+        Operation::CountRecords,
+    ),
+    route(
+        Method::GET,
+        "/api/v1/records/{schema}/{id}",
+        Operation::GetRecord,
+    ),
+    route(
+        Method::PUT,
+        "/api/v1/records/{schema}/{id}",
+        Operation::ReplaceRecord,
+    ),
+    route(
+        Method::PATCH,
+        "/api/v1/records/{schema}/{id}",
+        Operation::PatchRecord,
+    ),
+    route(
+        Method::DELETE,
+        "/api/v1/records/{schema}/{id}",
+        Operation::DeleteRecord,
+    ),
     route(Method::GET, "/health/live", Operation::CheckLive),
     route(Method::GET, "/health/ready", Operation::CheckReady),
     route(Method::GET, "/openapi.json", Operation::DescribeApi),

@@ -19,7 +19,9 @@ pub fn router(state: ApiState) -> Api {
 
 /// What the admin listener serves: health and metrics.
 pub fn admin_router(state: ApiState, metrics: MetricsText) -> Api {
-    let health = ROUTES.iter().filter(|route| route.path.starts_with("/health/"));
+    let health = ROUTES
+        .iter()
+        .filter(|route| route.path.starts_with("/health/"));
     build(health, state, Some(metrics))
 }
 
@@ -35,11 +37,17 @@ fn build<'a>(
     }
     if let Some(metrics) = metrics {
         let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
-        let route = on(MethodFilter::GET, move || routes::metrics::metrics(metrics.clone()));
+        let route = on(MethodFilter::GET, move || {
+            routes::metrics::metrics(metrics.clone())
+        });
         router = router.route("/metrics", with_fallback(route, allow));
     }
     let shared = Shared::new(state.clone());
-    Api::new(router.fallback(no_route).with_state(shared), state.settings, state.observer)
+    Api::new(
+        router.fallback(no_route).with_state(shared),
+        state.settings,
+        state.observer,
+    )
 }
 
 /// The routes of one path, and the answer to methods that it does not have.
@@ -49,7 +57,11 @@ fn methods(of_path: &[&Route]) -> MethodRouter<Shared> {
     for route in of_path {
         methods = methods.merge(handler(route));
         allow.push_str(route.method.as_str());
-        allow.push_str(if route.method == Method::GET { ", HEAD, " } else { ", " });
+        allow.push_str(if route.method == Method::GET {
+            ", HEAD, "
+        } else {
+            ", "
+        });
     }
     allow.push_str("OPTIONS");
     let allow = HeaderValue::from_str(&allow).expect("methods are visible ASCII");
@@ -66,11 +78,16 @@ fn other_method(method: &Method, allow: &HeaderValue) -> Response {
     }
     let allowed = allow.to_str().unwrap_or_default();
     let detail = format!("{method} is not a method of this path; its methods are {allowed}");
-    Problem::new(Code::METHOD_NOT_ALLOWED, detail).allow(allow.clone()).into_response()
+    Problem::new(Code::METHOD_NOT_ALLOWED, detail)
+        .allow(allow.clone())
+        .into_response()
 }
 
 async fn no_route() -> Problem {
-    Problem::new(Code::ROUTE_NOT_FOUND, "there is nothing at this path; /docs lists what there is")
+    Problem::new(
+        Code::ROUTE_NOT_FOUND,
+        "there is nothing at this path; /docs lists what there is",
+    )
 }
 
 fn handler(route: &Route) -> MethodRouter<Shared> {
@@ -81,9 +98,10 @@ fn handler(route: &Route) -> MethodRouter<Shared> {
         Operation::DescribeJsonSchema => {
             on(method, routes::describe_json_schema::describe_json_schema)
         }
-        Operation::CreateRecordEnveloped => {
-            on(method, routes::create_record_enveloped::create_record_enveloped)
-        }
+        Operation::CreateRecordEnveloped => on(
+            method,
+            routes::create_record_enveloped::create_record_enveloped,
+        ),
         Operation::CreateRecords => on(method, routes::create_records::create_records),
         Operation::CreateRecord => on(method, routes::create_record::create_record),
         Operation::IngestRecords => on(method, routes::ingest_records::ingest_records),

@@ -91,7 +91,10 @@ pub async fn serve(
     connections.close();
     let drained = tokio::time::timeout(server.options.drain_timeout, connections.wait()).await;
     if drained.is_err() {
-        tracing::warn!(connections = connections.len(), "requests were cut off by the shutdown");
+        tracing::warn!(
+            connections = connections.len(),
+            "requests were cut off by the shutdown"
+        );
         server.kill.cancel();
         connections.wait().await;
     }
@@ -113,13 +116,17 @@ impl Server {
         &self,
         listener: &TcpListener,
     ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-        let place = self.unless_shut_down(Arc::clone(&self.places).acquire_owned()).await?.ok()?;
+        let place = self
+            .unless_shut_down(Arc::clone(&self.places).acquire_owned())
+            .await?
+            .ok()?;
         loop {
             match self.unless_shut_down(listener.accept()).await? {
                 Ok((stream, _)) => return Some((stream, place)),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    self.unless_shut_down(tokio::time::sleep(ACCEPT_PAUSE)).await?;
+                    self.unless_shut_down(tokio::time::sleep(ACCEPT_PAUSE))
+                        .await?;
                 }
             }
         }

@@ -107,13 +107,21 @@ pub struct ApiState {
 impl ApiState {
     /// Default settings and nobody who watches.
     pub fn new(commands: Commands, queries: Queries, monitor: Arc<dyn EngineMonitor>) -> Self {
-        Self { commands, queries, monitor, settings: Settings::default(), observer: None }
+        Self {
+            commands,
+            queries,
+            monitor,
+            settings: Settings::default(),
+            observer: None,
+        }
     }
 }
 
 impl fmt::Debug for ApiState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiState").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("ApiState")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,7 +137,10 @@ struct Parts {
 
 impl Shared {
     pub(crate) fn new(api: ApiState) -> Self {
-        Self(Arc::new(Parts { api, openapi: Arc::default() }))
+        Self(Arc::new(Parts {
+            api,
+            openapi: Arc::default(),
+        }))
     }
 }
 

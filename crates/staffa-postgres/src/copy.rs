@@ -7,7 +7,7 @@ mod param;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use param::{ArrayParam, Param, array_literal, references};
+pub(crate) use param::{ArrayParam, Param, references};
 
 /// What a COPY BINARY stream starts with: signature, no flags, no extension.
 pub(crate) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";

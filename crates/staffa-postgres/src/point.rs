@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::take::take_record_batch;
 use deadpool_postgres::Object;
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,6 +22,8 @@ use crate::sql;
 
 /// How many ids one query takes before the next is begun.
 const IDS_MAX: usize = 256;
+/// How often questions are asked again on another connection.
+const AGAIN_MAX: usize = 5;
 
 /// One caller's question.
 #[derive(Debug)]
@@ -110,48 +113,55 @@ async fn answer_some(questions: Vec<Question>, pool: &Pool) {
         let key = (question.schema.name().to_owned(), question.schema.version());
         groups.entry(key).or_default().push(question);
     }
-    let groups: Vec<Vec<Question>> = groups.into_values().collect();
-    match pool.get().await {
+    let mut groups: Vec<Vec<Question>> = groups.into_values().collect();
+    // After a restart of the server every connection that the pool kept may be a dead one.
+    for _ in 0..=AGAIN_MAX {
+        let Ok(client) = pool.get().await else {
+            break;
+        };
         // Sent one after the other without waiting, so the groups cost one round trip.
-        Ok(client) => {
-            let work = groups.into_iter().map(|group| answer_group(group, &client));
-            futures_util::future::join_all(work).await;
+        let work = groups.into_iter().map(|group| answer_group(group, &client));
+        groups = join_all(work).await.into_iter().flatten().collect();
+        if groups.is_empty() {
+            return;
         }
-        Err(_) => {
-            for question in groups.into_iter().flatten() {
-                let reopening = StorageError::Unavailable(Unavailable::Reopening);
-                let _ = question.answer.send(Err(reopening));
-            }
-        }
+    }
+    for question in groups.into_iter().flatten() {
+        let reopening = StorageError::Unavailable(Unavailable::Reopening);
+        let _ = question.answer.send(Err(reopening));
     }
 }
 
-async fn answer_group(mut group: Vec<Question>, client: &Object) {
-    let Some(schema) = group.first().map(|question| Arc::clone(&question.schema)) else {
-        return;
-    };
+/// Answers questions on one schema; gives them back when the connection was lost.
+async fn answer_group(group: Vec<Question>, client: &Object) -> Option<Vec<Question>> {
+    let schema = Arc::clone(&group.first()?.schema);
     let ids: Vec<RecordId> = group
         .iter()
         .flat_map(|question| &question.ids)
         .copied()
         .collect();
-    let found = match fetch(&schema, &ids, client).await {
-        Ok(found) => found,
-        // An error is told to one caller; the others ask again by themselves.
-        Err(_) if group.len() > 1 => {
-            for question in group {
-                let found = fetch(&question.schema, &question.ids, client).await;
-                let _ = question.answer.send(found);
-            }
-            return;
+    match fetch(&schema, &ids, client).await {
+        Ok(found) => divide(group, found),
+        Err(StorageError::Unavailable(Unavailable::Reopening)) => return Some(group),
+        Err(error) => tell(group, error, client).await,
+    }
+    None
+}
+
+/// Tells an error to the only caller; several ask again, each by itself.
+async fn tell(mut group: Vec<Question>, error: StorageError, client: &Object) {
+    if group.len() > 1 {
+        for question in group {
+            let found = fetch(&question.schema, &question.ids, client).await;
+            let _ = question.answer.send(found);
         }
-        Err(error) => {
-            if let Some(question) = group.pop() {
-                let _ = question.answer.send(Err(error));
-            }
-            return;
-        }
-    };
+    } else if let Some(question) = group.pop() {
+        let _ = question.answer.send(Err(error));
+    }
+}
+
+/// Gives each caller the records it asked for.
+fn divide(mut group: Vec<Question>, found: RecordBatch) {
     if group.len() == 1 {
         if let Some(question) = group.pop() {
             let _ = question.answer.send(Ok(found));

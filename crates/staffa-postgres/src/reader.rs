@@ -1,5 +1,7 @@
 //! The read side.
 
+mod source;
+
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -7,24 +9,24 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
 use async_trait::async_trait;
 use deadpool_postgres::Object;
-use futures_util::TryStreamExt;
 use futures_util::stream;
 use tokio::sync::mpsc;
+use tokio_postgres::CancelToken;
 use tokio_postgres::types::Type;
-use tokio_postgres::{CancelToken, RowStream};
 
 use staffa_domain::ports::{RecordReader, RecordStream};
 use staffa_domain::query::Aggregate;
 use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, StorageError};
 
+use crate::copy::CodecError;
 use crate::copy::decode::BatchBuilder;
-use crate::copy::{CodecError, Param};
 use crate::error;
 use crate::monitor::Health;
 use crate::options::Distribution;
 use crate::point::Points;
 use crate::pool::{self, Connector, Pool};
 use crate::sql::{self, Query};
+use source::{Fault, Source};
 
 /// Up to here an answer is a page: read whole, on a connection for short reads.
 const PAGE_MAX: u64 = 10_000;
@@ -103,16 +105,16 @@ impl Reader {
         schema: &SchemaSnapshot,
     ) -> Result<RecordBatch, StorageError> {
         let mut builder = BatchBuilder::new(Arc::clone(&query.layout))?;
-        let (lease, rows) = self.start(&self.reads, &query, schema).await?;
-        let mut rows = std::pin::pin!(rows);
+        let (lease, mut source) = self.start(&self.reads, &query, schema).await?;
         loop {
-            match rows.try_next().await {
-                Ok(Some(row)) => builder.push(&row)?,
-                Ok(None) => break,
-                Err(error) => {
+            match source.pull(&mut builder).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Fault::Server(error)) => {
                     lease.give_back();
                     return Err(error::of_schema(error, schema));
                 }
+                Err(Fault::Codec(error)) => return Err(error),
             }
         }
         lease.give_back();
@@ -127,13 +129,13 @@ impl Reader {
         schema: &Arc<SchemaSnapshot>,
     ) -> Result<RecordStream, StorageError> {
         let builder = BatchBuilder::new(Arc::clone(&query.layout))?;
-        let (lease, rows) = self.start(&self.streams, &query, schema).await?;
+        let (lease, source) = self.start(&self.streams, &query, schema).await?;
         let (sender, mut receiver) = mpsc::channel(2);
         let schema = Arc::clone(schema);
         tokio::spawn(async move {
             let left = sender.clone();
             tokio::select! {
-                answer = pump(rows, builder, &sender) => {
+                answer = pump(source, builder, &sender) => {
                     match answer {
                         Ok(Ended::Complete) => lease.give_back(),
                         Ok(Ended::Left) => drop(lease),
@@ -159,15 +161,20 @@ impl Reader {
     /// restart of the server all that the pool kept may be dead.
     async fn start(
         &self,
-        pool: &Pool,
+        pool: &Arc<Pool>,
         query: &Query,
         schema: &SchemaSnapshot,
-    ) -> Result<(Lease, RowStream), StorageError> {
+    ) -> Result<(Lease, Source), StorageError> {
         let mut again = 0;
         loop {
             let lease = Lease::new(pool.get().await?, self.connector.clone());
-            match start(lease.client(), query).await {
-                Ok(rows) => return Ok((lease, rows)),
+            let source = if Arc::ptr_eq(pool, &self.streams) {
+                Source::long(lease.client(), query).await
+            } else {
+                Source::rows(lease.client(), query).await
+            };
+            match source {
+                Ok(source) => return Ok((lease, source)),
                 Err(error) => {
                     lease.give_back();
                     if !error::is_lost(&error) || again == AGAIN_MAX {
@@ -205,34 +212,19 @@ impl Reader {
     }
 }
 
-/// Sends a query with its parameters in one go. It is not prepared: the planner is to see
-/// the values, and questions differ too much to keep.
-async fn start(client: &Object, query: &Query) -> Result<RowStream, tokio_postgres::Error> {
-    let params = query.params.iter();
-    let params: Vec<(&Param, Type)> = params.map(|param| (param, param.kind().clone())).collect();
-    client.query_typed_raw(&query.sql, params).await
-}
-
 enum Ended {
     Complete,
     Left,
 }
 
-enum Fault {
-    Server(tokio_postgres::Error),
-    Codec(StorageError),
-}
-
 async fn pump(
-    rows: RowStream,
+    mut source: Source,
     mut builder: BatchBuilder,
     sender: &mpsc::Sender<Result<RecordBatch, StorageError>>,
 ) -> Result<Ended, Fault> {
     let codec = |error: CodecError| Fault::Codec(error.into());
-    let mut rows = std::pin::pin!(rows);
-    while let Some(row) = rows.try_next().await.map_err(Fault::Server)? {
-        builder.push(&row).map_err(codec)?;
-        if builder.len() == BATCH_RECORDS {
+    while source.pull(&mut builder).await? {
+        if builder.len() >= BATCH_RECORDS {
             let batch = builder.finish().map_err(codec)?;
             if sender.send(Ok(batch)).await.is_err() {
                 return Ok(Ended::Left);

@@ -73,10 +73,7 @@ pub(crate) async fn begin(
     let transaction = Transaction::new(client);
     let wanted = vec![(schema.name().to_owned(), schema.version())];
     let names = [schema.name()];
-    let (begun, stored) = tokio::join!(
-        transaction.begin(),
-        transaction.stored_versions(&names)
-    );
+    let (begun, stored) = tokio::join!(transaction.begin(), transaction.stored_versions(&names));
     begun.map_err(error::plain)?;
     if let Err(error) = check_versions(&wanted, &stored.map_err(error::plain)?) {
         transaction.roll_back().await;

@@ -224,7 +224,9 @@ fn storage_name(args: &BenchArgs) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ArgMatches, Args as _, BenchArgs, Duration, FromArgMatches as _, choose, command};
+    use clap::FromArgMatches as _;
+
+    use super::{ArgMatches, Args as _, BenchArgs, Duration, choose, command};
 
     fn parse(line: &str) -> Result<BenchArgs, clap::Error> {
         let matches: ArgMatches = command().try_get_matches_from(line.split(' '))?;

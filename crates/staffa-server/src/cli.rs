@@ -1,6 +1,7 @@
 //! The command line: one file for each command, and what they share.
 
 mod configure;
+mod copy;
 mod demo;
 mod export;
 mod import;
@@ -79,6 +80,7 @@ fn command() -> Command {
         .subcommand(schema::command())
         .subcommand(import::command())
         .subcommand(export::command())
+        .subcommand(copy::command())
         .subcommand(configure::command())
         .subcommand(crate::bench::command())
 }
@@ -91,6 +93,7 @@ fn dispatch(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()>
         Some(("schema", matches)) => schema::run(matches, invocation),
         Some(("import", matches)) => import::run(matches, invocation),
         Some(("export", matches)) => export::run(matches, invocation),
+        Some(("copy", matches)) => copy::run(matches, invocation),
         Some(("config", matches)) => configure::run(matches, invocation),
         Some(("bench", matches)) => crate::bench::run(matches, invocation.output),
         _ => Err(UsageError("a command is needed; see staffa --help".to_owned()).into()),

@@ -20,6 +20,7 @@ pub(crate) use machine::Machine;
 pub(crate) use print::{sample, with_sources};
 pub(crate) use resolve::{ConfigProblems, FILE_VARIABLE, Inputs, Resolved, resolve};
 pub(crate) use setting::{Kind, Setting};
+pub(crate) use storage::{PLACE_EXPECTED, masked, place};
 pub(crate) use table::SETTINGS;
 
 use value::Value;
@@ -112,6 +113,14 @@ impl Config {
 }
 
 impl Config {
+    /// Whether the storage is there before anything opens it; a server shows only then.
+    pub(crate) fn has_data(&self) -> bool {
+        match &self.storage {
+            StorageConfig::Duckdb(options) => options.data_dir.join(storage::FILE).is_file(),
+            StorageConfig::Postgres(_) => true,
+        }
+    }
+
     /// The same with another data folder.
     pub(crate) fn in_data_dir(mut self, folder: &Path) -> Self {
         folder.clone_into(&mut self.data_dir);

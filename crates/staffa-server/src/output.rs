@@ -10,6 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How often progress is said where no terminal watches.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
+/// What progress is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Bytes,
+    Records,
+}
+
 /// Where text goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
@@ -46,9 +53,19 @@ impl Output {
 
     /// Shows how far some work is, of `total` bytes where that is known.
     pub(crate) fn progress(self, label: &str, total: Option<u64>) -> Progress {
+        self.progress_in(Unit::Bytes, label, total)
+    }
+
+    /// Shows how far some work is, of `total` records where that is known.
+    pub(crate) fn progress_of_records(self, label: &str, total: Option<u64>) -> Progress {
+        self.progress_in(Unit::Records, label, total)
+    }
+
+    fn progress_in(self, unit: Unit, label: &str, total: Option<u64>) -> Progress {
         if !self.terminal {
             let state = Lines {
                 label: label.to_owned(),
+                unit,
                 total,
                 done: 0,
                 said: Instant::now(),
@@ -59,10 +76,11 @@ impl Output {
             };
         }
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        let template = if total.is_some() {
-            "{msg:<24} [{bar:30}] {percent:>3}% {bytes_per_sec}"
-        } else {
-            "{msg:<24} {spinner} {bytes}"
+        let template = match (unit, total) {
+            (Unit::Bytes, Some(_)) => "{msg:<24} [{bar:30}] {percent:>3}% {bytes_per_sec}",
+            (Unit::Bytes, None) => "{msg:<24} {spinner} {bytes}",
+            (Unit::Records, Some(_)) => "{msg:<24} [{bar:30}] {percent:>3}% {per_sec}",
+            (Unit::Records, None) => "{msg:<24} {spinner} {human_pos}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
@@ -91,19 +109,20 @@ enum View {
 #[derive(Debug)]
 struct Lines {
     label: String,
+    unit: Unit,
     total: Option<u64>,
     done: u64,
     said: Instant,
 }
 
 impl Progress {
-    /// Counts bytes that are done.
-    pub(crate) fn add(&self, bytes: usize) {
+    /// Counts bytes or records that are done.
+    pub(crate) fn add(&self, count: usize) {
         match &self.view {
-            View::Bar(bar) => bar.inc(bytes as u64),
+            View::Bar(bar) => bar.inc(count as u64),
             View::Lines(lines) => {
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-                lines.done += bytes as u64;
+                lines.done += count as u64;
                 if lines.said.elapsed() >= LINE_EVERY {
                     lines.said = Instant::now();
                     self.output.note(&lines.text());
@@ -130,7 +149,10 @@ impl Lines {
             Some(total) if total > 0 => {
                 format!("{}: {} %", self.label, self.done.min(total) * 100 / total)
             }
-            _ => format!("{}: {} MB", self.label, self.done / 1_000_000),
+            _ => match self.unit {
+                Unit::Bytes => format!("{}: {} MB", self.label, self.done / 1_000_000),
+                Unit::Records => format!("{}: {} records", self.label, grouped(self.done)),
+            },
         }
     }
 }
@@ -158,7 +180,7 @@ pub(crate) fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Instant, Lines, grouped};
+    use super::{Instant, Lines, Unit, grouped};
 
     #[test]
     fn thousands_are_apart() {
@@ -176,6 +198,7 @@ mod tests {
     fn lines_say_how_far() {
         let mut lines = Lines {
             label: "a".to_owned(),
+            unit: Unit::Bytes,
             total: Some(8),
             done: 2,
             said: Instant::now(),
@@ -184,5 +207,7 @@ mod tests {
         lines.total = None;
         lines.done = 3_500_000;
         assert_eq!(lines.text(), "a: 3 MB");
+        lines.unit = Unit::Records;
+        assert_eq!(lines.text(), "a: 3,500,000 records");
     }
 }

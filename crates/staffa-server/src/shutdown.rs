@@ -1,12 +1,13 @@
 //! The end of a server: a first signal drains it, a second one ends it at once.
 
-use std::pin::Pin;
 use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use staffa_domain::StorageError;
 use staffa_domain::ports::{EngineMonitor, EngineState, Gauge};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// The signals that end a server.
 #[derive(Debug)]
@@ -59,6 +60,7 @@ impl Draining {
     }
 }
 
+#[async_trait]
 impl EngineMonitor for Draining {
     fn state(&self) -> EngineState {
         if self.draining.is_cancelled() {
@@ -72,21 +74,11 @@ impl EngineMonitor for Draining {
         self.inner.gauges()
     }
 
-    fn probe<'a, 'b>(
-        &'a self,
-    ) -> Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send + 'b>>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        self.inner.probe()
+    async fn probe(&self) -> Result<(), StorageError> {
+        self.inner.probe().await
     }
 
-    fn close<'a, 'b>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'b>>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        self.inner.close()
+    async fn close(&self) {
+        self.inner.close().await;
     }
 }

@@ -80,7 +80,11 @@ pub async fn check_alone(storage: &Storage, schema: &Arc<SchemaSnapshot>, plan: 
         let size = 1 + case as u64 % 17;
         let whole = scan(storage, query.clone()).await;
         let pages = paged(storage, &query, size).await;
-        assert_same(&pages, &whole, &format!("{place}: pages of {size}, {query:?}"));
+        assert_same(
+            &pages,
+            &whole,
+            &format!("{place}: pages of {size}, {query:?}"),
+        );
     }
 }
 
@@ -114,7 +118,9 @@ async fn fill(
         create(storage, schema).await;
         let batches = rows.chunks(BATCH_RECORDS).enumerate();
         let batches = batches.map(|(at, rows)| numbered(schema, (at * BATCH_RECORDS) as u64, rows));
-        insert(storage, batches.collect()).await.expect("new records");
+        insert(storage, batches.collect())
+            .await
+            .expect("new records");
     }
 }
 

@@ -7,10 +7,10 @@ use futures_util::StreamExt;
 use staffa_codec::decode::{EnvelopeDecoder, Shape};
 use staffa_domain::{SchemaSnapshot, WriteMode};
 
-use crate::commands::body::{SLICE_BYTES, slices};
+use crate::body::{BodyError, ByteStream, SLICE_BYTES, slices};
 use crate::commands::create_record::{missing, wrong_shape};
 use crate::commands::sink::{Sink, SinkOptions, decode_options};
-use crate::commands::{BodyError, ByteStream, Commands, OnError};
+use crate::commands::{Commands, OnError};
 use crate::context::{Context, Stage};
 use crate::error::Error;
 

@@ -8,9 +8,9 @@ use staffa_codec::decode::{
 };
 use staffa_domain::{RecordError, SchemaSnapshot, WriteMode, WriteReceipt};
 
-use crate::commands::body::{SLICE_BYTES, slices};
+use crate::body::{ByteStream, SLICE_BYTES, slices};
 use crate::commands::sink::{Sink, SinkOptions, decode_options};
-use crate::commands::{ByteStream, Commands, Return};
+use crate::commands::{Commands, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
 

@@ -303,7 +303,7 @@ impl BatchDecoder for ArrayDecoder {
                 .at_byte(self.offset)
                 .at_index(self.reader.rows.index()));
         }
-        self.reader.rows.flush();
+        self.reader.rows.flush_last();
         Ok(())
     }
 }

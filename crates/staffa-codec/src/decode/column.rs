@@ -166,10 +166,12 @@ impl Column {
     }
 
     /// Gives the column as an array of the field's type and starts it anew.
-    pub(super) fn finish(&mut self, data_type: &DataType) -> ArrayRef {
-        // The next batch is most likely of the size of this one.
-        let rows = self.len();
-        let next = Values::new(&self.property_type, rows);
+    pub(super) fn finish(&mut self, data_type: &DataType, is_last: bool) -> ArrayRef {
+        // The next batch, if there is one, is most likely of the size of this one.
+        let mut next = Values::new(&self.property_type, if is_last { 0 } else { self.len() });
+        if let (false, Some(now), Some(next)) = (is_last, self.values.texts(), next.texts()) {
+            next.bytes.reserve(now.bytes.len());
+        }
         let values = std::mem::replace(&mut self.values, next);
         let nulls = self.nulls.finish();
         match values {
@@ -193,7 +195,7 @@ impl Column {
             }
             Values::List(ends, mut items) => {
                 let field = item_field(data_type);
-                let array = items.finish(field.data_type());
+                let array = items.finish(field.data_type(), is_last);
                 let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
                 Arc::new(ListArray::new(field, ends, array, nulls))
             }
@@ -209,6 +211,13 @@ fn item_field(data_type: &DataType) -> FieldRef {
 }
 
 impl Values {
+    const fn texts(&mut self) -> Option<&mut Texts> {
+        match self {
+            Self::Text(texts) | Self::Object(texts) => Some(texts),
+            _ => None,
+        }
+    }
+
     fn new(property_type: &PropertyType, rows: usize) -> Self {
         match property_type {
             PropertyType::String => Self::Text(Texts::new(rows)),

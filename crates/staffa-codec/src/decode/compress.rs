@@ -1,7 +1,7 @@
 //! Compressed bodies, decompressed in bounded pieces as they arrive.
 
 use std::fmt;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
 use super::{DecodeError, DecodeErrorCode};
 
@@ -99,8 +99,11 @@ impl Decompressor {
         let is_whole = match &mut self.kind {
             Kind::None => true,
             Kind::Gzip(gzip) => {
-                gzip.end_member(&mut out)?;
-                gzip.members > 0
+                let is_whole = gzip.members > 0 && gzip.is_at_end();
+                if is_whole {
+                    gzip.end_member(&mut out)?;
+                }
+                is_whole
             }
             Kind::Zstd(zstd) => zstd.frames > 0 && !zstd.is_within,
         };
@@ -148,6 +151,13 @@ impl Gzip {
         Ok(())
     }
 
+    /// Whether the current member is complete: it then takes no byte more. To be asked only
+    /// when nothing more comes.
+    fn is_at_end(&mut self) -> bool {
+        let member = self.member.as_mut();
+        member.is_none_or(|member| matches!(member.write(&[0]), Ok(0)))
+    }
+
     fn end_member<E: From<DecodeError>>(
         &mut self,
         out: &mut impl FnMut(&[u8]) -> Result<(), E>,
@@ -155,10 +165,7 @@ impl Gzip {
         let Some(mut member) = self.member.take() else {
             return Ok(());
         };
-        member.try_finish().map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => truncated(),
-            _ => malformed("gzip"),
-        })?;
+        member.try_finish().map_err(|_| malformed("gzip"))?;
         for piece in member.get_ref().chunks(PIECE) {
             out(piece)?;
         }

@@ -287,7 +287,7 @@ impl BatchDecoder for CsvDecoder {
             let message = "the body has no header";
             return Err(DecodeError::new(DecodeErrorCode::MalformedCsv, message));
         }
-        self.rows.flush();
+        self.rows.flush_last();
         Ok(())
     }
 }

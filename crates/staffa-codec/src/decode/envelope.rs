@@ -297,7 +297,8 @@ impl EnvelopeDecoder {
     fn read_token(&mut self, rest: &[u8]) -> Result<usize, DecodeError> {
         let end = self.framer.scan(rest);
         let read = end.unwrap_or(rest.len());
-        self.token.extend_from_slice(&rest[..read.min(NAME_MAX + 1)]);
+        self.token
+            .extend_from_slice(&rest[..read.min(NAME_MAX + 1)]);
         if self.token.len() > NAME_MAX {
             let error = DecodeError::new(DecodeErrorCode::TooLarge, "a name is too long");
             return Err(error.at_byte(self.offset));

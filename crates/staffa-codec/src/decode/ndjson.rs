@@ -133,7 +133,7 @@ impl BatchDecoder for NdJsonDecoder {
         if !self.tail.is_empty() {
             self.read_tail()?;
         }
-        self.reader.rows.flush();
+        self.reader.rows.flush_last();
         Ok(())
     }
 }

@@ -13,13 +13,42 @@ use super::value::{Tools, Trouble, read_value};
 /// Unknown names that are remembered per record, to find those that come twice.
 const UNKNOWN_MAX: usize = 100;
 
+/// The properties' names in their quotes, end to end: made anew for each body, so in one piece.
+#[derive(Debug)]
+struct Names {
+    bytes: Vec<u8>,
+    /// Where each one starts and ends.
+    spans: Vec<(usize, usize)>,
+}
+
+impl Names {
+    fn new<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Self {
+        const LEN_EXPECTED: usize = 24;
+        let mut bytes = Vec::with_capacity(names.len() * LEN_EXPECTED);
+        let mut spans = Vec::with_capacity(names.len());
+        for name in names {
+            let start = bytes.len();
+            bytes.push(b'"');
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(b'"');
+            spans.push((start, bytes.len()));
+        }
+        Self { bytes, spans }
+    }
+
+    #[inline]
+    fn get(&self, position: usize) -> Option<&[u8]> {
+        let (start, end) = *self.spans.get(position)?;
+        self.bytes.get(start..end)
+    }
+}
+
 /// Reads records of one schema.
 #[derive(Debug)]
 pub(super) struct RecordReader {
     pub(super) rows: Rows,
     pub(super) tools: Tools,
-    /// Each property's name in its quotes.
-    names: Vec<Box<[u8]>>,
+    names: Names,
     /// The property that came after each one in an earlier record; last, the first one.
     /// Records of one source have their properties in one order, so this mostly saves the
     /// search for a name.
@@ -33,11 +62,8 @@ pub(super) struct RecordReader {
 impl RecordReader {
     pub(super) fn new(schema: Arc<SchemaSnapshot>, options: DecodeOptions, lines: bool) -> Self {
         let properties = &schema.schema().properties;
-        let names: Vec<Box<[u8]>> = properties
-            .iter()
-            .map(|property| format!("\"{}\"", property.name).into_bytes().into())
-            .collect();
-        let count = names.len();
+        let names = Names::new(properties.iter().map(|property| property.name.as_str()));
+        let count = properties.len();
         let mut next: Vec<usize> = (1..=count).map(|at| at % count.max(1)).collect();
         next.push(0);
         Self {
@@ -65,7 +91,7 @@ impl RecordReader {
         // Names may be left from a record that broke off.
         self.unknown.clear();
         let mut seen = 0;
-        let mut previous = self.names.len();
+        let mut previous = self.stamps.len();
         cursor.skip_space();
         if cursor.peek()? == b'}' {
             cursor.at += 1;
@@ -90,7 +116,7 @@ impl RecordReader {
             }
             cursor.at += 1;
         }
-        if seen < self.names.len() {
+        if seen < self.stamps.len() {
             self.fill_absent();
         }
         Ok(cursor.at)

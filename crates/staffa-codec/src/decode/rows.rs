@@ -127,7 +127,7 @@ impl Rows {
         }
         self.errors_before = self.errors.len();
         if self.len >= self.options.batch_rows || self.bytes >= self.options.batch_bytes {
-            self.flush();
+            self.flush(false);
         }
     }
 
@@ -156,15 +156,19 @@ impl Rows {
         self.errors.truncate(self.errors_before);
     }
 
-    /// Completes the batch, if it holds anything.
-    pub(super) fn flush(&mut self) {
+    /// Completes the last batch, if it holds anything.
+    pub(super) fn flush_last(&mut self) {
+        self.flush(true);
+    }
+
+    fn flush(&mut self, is_last: bool) {
         if self.len == 0 {
             return;
         }
         let fields = self.schema.property_layout().fields();
         let columns = self.columns.iter_mut().zip(fields);
         let properties = columns
-            .map(|(column, field)| column.finish(field.data_type()))
+            .map(|(column, field)| column.finish(field.data_type(), is_last))
             .collect();
         self.ready.push_back(DecodedBatch {
             schema: Arc::clone(&self.schema),
@@ -200,9 +204,17 @@ pub(super) fn excerpt(raw: &[u8]) -> String {
     text
 }
 
-/// A pointer to a member by a name from a body, which may be of any length.
+/// A pointer to a member by a name from a body, which may be of any length: one that no
+/// schema could have is cut.
 pub(super) fn name_pointer(name: &str) -> String {
-    format!("/{}", super::walk::escape_pointer(&excerpt(name.as_bytes())))
+    const EXACT_MAX: usize = 200;
+    if name.len() <= EXACT_MAX {
+        return format!("/{}", super::walk::escape_pointer(name));
+    }
+    format!(
+        "/{}",
+        super::walk::escape_pointer(&excerpt(name.as_bytes()))
+    )
 }
 
 /// Says that a property is unknown, and which one was probably meant.

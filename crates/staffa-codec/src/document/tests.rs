@@ -108,7 +108,7 @@ fn all_problems_come_at_once_with_places_and_hints() {
                 "/properties/0/db_type",
                 "unknown key db_type; did you mean type?",
             ),
-            ("/properties/0/type", "did you mean string? (at 4:20)"),
+            ("/properties/0/type", "did you mean string? (at 4:21)"),
             ("/properties/1/name", "reserved"),
             ("/properties/1/maxlength", "did you mean max_length?"),
             ("/properties/1/default", "expected a value of type integer"),

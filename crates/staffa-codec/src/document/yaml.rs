@@ -55,7 +55,13 @@ fn syntax_problem(text: &str, error: &ScanError) -> SchemaProblem {
             return SchemaProblem::new("", message);
         }
     }
-    let message = format!("{} (at {})", error.info(), mark(*error.marker()));
+    let place = mark(*error.marker());
+    let message = if error.info().contains("recursion limit") {
+        // The scanner reads ahead, so on one line its own limit comes before ours.
+        format!("nested deeper than {DEPTH_MAX} (at {place})")
+    } else {
+        format!("{} (at {place})", error.info())
+    };
     SchemaProblem::new("", message)
 }
 

@@ -314,9 +314,9 @@ fn parse_having(
     place: &Place<'_>,
 ) -> Result<Having, QuestionProblem> {
     place.object(&["metric", "operator", "value"])?;
-    let named = place.need("metric")?;
+    let asked = place.need("metric")?;
     let names = Names(metrics.iter().map(|metric| metric.name.clone()).collect());
-    let metric = names.find(named.text()?, &named)?;
+    let metric = names.find(asked.text()?, &asked)?;
     let word = place.need("operator")?;
     let Operator::Compare(comparison) = Operator::find(word.text()?, &word.pointer)? else {
         return Err(word.invalid("the operators of having are eq, ne, gt, gte, lt, lte"));
@@ -351,8 +351,8 @@ fn parse_sort(
     }
     for part in entries_of(place)? {
         part.object(&["field", "order"])?;
-        let named = part.need("field")?;
-        let output = names.find(named.text()?, &named)?;
+        let asked = part.need("field")?;
+        let output = names.find(asked.text()?, &asked)?;
         let descending = choice(&part, "order", ["asc", "desc"])?;
         keys.push(OutputSort { output, descending });
     }

@@ -91,9 +91,12 @@ fn civil(days: i64) -> (i64, u32, u32) {
 fn date_bytes(days: i64) -> [u8; 10] {
     let (year, month, day) = civil(days);
     let year = u32::try_from(year.rem_euclid(10_000)).unwrap_or(0);
-    let ([a, b], [c, d]) = (pair(year / 100), pair(year % 100));
-    let ([e, f], [g, h]) = (pair(month), pair(day));
-    [a, b, c, d, b'-', e, f, b'-', g, h]
+    let mut text = *b"0000-00-00";
+    text[..2].copy_from_slice(&pair(year / 100));
+    text[2..4].copy_from_slice(&pair(year % 100));
+    text[5..7].copy_from_slice(&pair(month));
+    text[8..].copy_from_slice(&pair(day));
+    text
 }
 
 /// Appends a date as `2013-01-31`.

@@ -45,9 +45,11 @@ pub(super) fn check_array(
             each(array, found, |row| check_len(rules, lists.value(row).len()));
         }
         PropertyType::Object => {}
-        _ => each(array, found, |row| match value_at(&property.property_type, array, row) {
-            Some(value) => check_ordered(property, &value),
-            None => Ok(()),
+        _ => each(array, found, |row| {
+            match value_at(&property.property_type, array, row) {
+                Some(value) => check_ordered(property, &value),
+                None => Ok(()),
+            }
         }),
     }
 }

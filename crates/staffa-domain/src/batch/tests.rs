@@ -8,7 +8,9 @@ use arrow_array::{
     Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray, StringArray,
 };
 
-use crate::batch::{DecodedBatch, Origin, check_value, record_created_at, record_version, validate};
+use crate::batch::{
+    DecodedBatch, Origin, check_value, record_created_at, record_version, validate,
+};
 use crate::error::{RecordError, RecordErrorCode};
 use crate::record::{RecordId, Timestamp};
 use crate::schema::{
@@ -83,7 +85,11 @@ fn places(errors: &[RecordError]) -> Vec<(u64, &str, RecordErrorCode)> {
         .collect()
 }
 
-fn breach(property_type: PropertyType, rules: Constraints, value: &Value) -> Option<RecordErrorCode> {
+fn breach(
+    property_type: PropertyType,
+    rules: Constraints,
+    value: &Value,
+) -> Option<RecordErrorCode> {
     let property = property("it", property_type, rules);
     check_value(&property, value).err().map(|(code, _)| code)
 }
@@ -102,7 +108,10 @@ fn breach_in_array(
         errors: Vec::new(),
     };
     let (_, errors) = validate(decoded);
-    errors.iter().map(|error| (error.index, error.code)).collect()
+    errors
+        .iter()
+        .map(|error| (error.index, error.code))
+        .collect()
 }
 
 #[test]
@@ -189,9 +198,8 @@ fn what_a_decoder_reported_is_not_reported_as_missing_too() {
 
 #[test]
 fn bounds_are_inclusive_or_exclusive_as_named() {
-    let number = |rules: Constraints, value: f64| {
-        breach(PropertyType::Number, rules, &Value::Number(value))
-    };
+    let number =
+        |rules: Constraints, value: f64| breach(PropertyType::Number, rules, &Value::Number(value));
     let bound = || Some(Value::Number(1.5));
     let rules = Constraints {
         minimum: bound(),
@@ -250,7 +258,11 @@ fn lengths_count_code_points() {
     ];
     for (text, expected) in cases {
         let value = Value::String(text.to_owned());
-        assert_eq!(breach(PropertyType::String, rules(), &value), expected, "{text}");
+        assert_eq!(
+            breach(PropertyType::String, rules(), &value),
+            expected,
+            "{text}"
+        );
     }
 }
 
@@ -317,10 +329,16 @@ fn columns_are_checked_as_single_values_are() {
     assert_eq!(breach_in_array(kind, rules, Arc::new(decimals)), below);
     let dates = Date32Array::from(vec![Some(-1), None, Some(0)]);
     let rules = minimum(Value::Date(0));
-    assert_eq!(breach_in_array(PropertyType::Date, rules, Arc::new(dates)), below);
+    assert_eq!(
+        breach_in_array(PropertyType::Date, rules, Arc::new(dates)),
+        below
+    );
     let numbers = Float64Array::from(vec![Some(-0.5), None, Some(-0.0)]);
     let rules = minimum(Value::Number(0.0));
-    assert_eq!(breach_in_array(PropertyType::Number, rules, Arc::new(numbers)), below);
+    assert_eq!(
+        breach_in_array(PropertyType::Number, rules, Arc::new(numbers)),
+        below
+    );
 }
 
 #[test]

@@ -108,7 +108,12 @@ fn a_key_names_required_ordered_properties_once() {
     thing.primary_key = ["a", "a", "b", "c", "d"].map(name).into();
     assert_problems(
         &thing,
-        &["/primary_key/1", "/primary_key/2", "/primary_key/3", "/primary_key/4"],
+        &[
+            "/primary_key/1",
+            "/primary_key/2",
+            "/primary_key/3",
+            "/primary_key/4",
+        ],
     );
 }
 
@@ -234,7 +239,11 @@ fn ranges_do_not_cross() {
 
 #[test]
 fn unique_groups_are_the_key_then_each_property() {
-    let mut thing = schema(["a", "b", "c"].map(|name| property(name, PropertyType::Integer)).into());
+    let mut thing = schema(
+        ["a", "b", "c"]
+            .map(|name| property(name, PropertyType::Integer))
+            .into(),
+    );
     thing.properties[1].unique = true;
     thing.primary_key = ["c", "a"].map(name).into();
     assert_eq!(thing.unique_groups(), [vec![2, 0], vec![1]]);

@@ -1,6 +1,5 @@
 //! Figures over groups, each cast to the type that the answer promises on every engine.
 
-use arrow_schema::{DataType, Field as ArrowField, Schema};
 use staffa_domain::query::{Aggregate, Bucket, DateUnit, Group, Metric, MetricKind};
 use staffa_domain::{PropertyType, Value};
 
@@ -125,53 +124,5 @@ fn metric_expression(question: &Aggregate, metric: &Metric) -> String {
         MetricKind::Stddev => format!("stddev_samp({column}::DOUBLE)"),
         MetricKind::Median => format!("quantile_cont({column}::DOUBLE, 0.5)"),
         MetricKind::Percentile(share) => format!("quantile_cont({column}::DOUBLE, {share:?})"),
-    }
-}
-
-/// The Arrow schema of the answer: one field a group, then one a metric; all are nullable
-/// but the counts.
-pub(crate) fn layout(question: &Aggregate) -> Schema {
-    let groups = question
-        .group_by
-        .iter()
-        .map(|group| group_field(question, group));
-    let metrics = question
-        .metrics
-        .iter()
-        .map(|metric| metric_field(question, metric));
-    Schema::new(groups.chain(metrics).collect::<Vec<_>>())
-}
-
-fn group_field(question: &Aggregate, group: &Group) -> ArrowField {
-    let field = question.schema.record_layout().field(group.field.index());
-    let kind = group.field.property_type(&question.schema);
-    match group.bucket {
-        Bucket::Value | Bucket::Date(_) => field.clone().with_name(&group.name).with_nullable(true),
-        Bucket::Width(width) if is_whole(kind, width) => {
-            ArrowField::new(&group.name, DataType::Int64, true)
-        }
-        Bucket::Width(_) => ArrowField::new(&group.name, DataType::Float64, true),
-    }
-}
-
-fn metric_field(question: &Aggregate, metric: &Metric) -> ArrowField {
-    let of = |data_type| ArrowField::new(&metric.name, data_type, true);
-    let kind = metric
-        .field
-        .map(|field| field.property_type(&question.schema));
-    match (metric.kind, metric.field) {
-        (MetricKind::Count | MetricKind::CountDistinct, _) | (_, None) => {
-            ArrowField::new(&metric.name, DataType::Int64, false)
-        }
-        (MetricKind::Min | MetricKind::Max, Some(field)) => {
-            let field = question.schema.record_layout().field(field.index());
-            field.clone().with_name(&metric.name).with_nullable(true)
-        }
-        (MetricKind::Sum, _) => of(match kind {
-            Some(PropertyType::Integer) => DataType::Decimal128(38, 0),
-            Some(PropertyType::Decimal(size)) => DataType::Decimal128(38, size.scale),
-            _ => DataType::Float64,
-        }),
-        _ => of(DataType::Float64),
     }
 }

@@ -32,13 +32,18 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
-        Self { method: request.method().clone(), uri: request.uri().clone() }
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+        }
     }
 }
 
 /// The id that the client gave, where it may stand in a log, or a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
     let given = given.filter(|id| {
         (1..=REQUEST_ID_LEN_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
     });
@@ -77,9 +82,14 @@ fn put_headers(headers: &mut HeaderMap, exchange: &Exchange) {
     };
     for (name, value) in [
         (CACHE_CONTROL, cache),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
     ] {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -108,7 +118,12 @@ fn server_timing(exchange: &Exchange) -> String {
         let micros = duration.as_micros();
         let comma = if text.is_empty() { "" } else { ", " };
         // Writing to a text cannot fail.
-        let _ = write!(text, "{comma}{name};dur={}.{:03}", micros / 1_000, micros % 1_000);
+        let _ = write!(
+            text,
+            "{comma}{name};dur={}.{:03}",
+            micros / 1_000,
+            micros % 1_000
+        );
     }
     text
 }

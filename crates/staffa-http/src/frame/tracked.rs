@@ -33,7 +33,12 @@ pub(super) struct TrackedBody {
 
 impl TrackedBody {
     pub(super) const fn new(inner: Body, report: Report) -> Self {
-        Self { inner, bytes_out: 0, is_over: false, report }
+        Self {
+            inner,
+            bytes_out: 0,
+            is_over: false,
+            report,
+        }
     }
 }
 

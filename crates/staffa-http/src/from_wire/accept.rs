@@ -7,7 +7,9 @@ use crate::problem::{Code, Problem};
 /// Whether one of the media types is acceptable. No header, or one that cannot be read, takes
 /// anything.
 pub(crate) fn accepts(header: Option<&HeaderValue>, types: &[&str]) -> bool {
-    let Some(text) = header.and_then(|value| value.to_str().ok()) else { return true };
+    let Some(text) = header.and_then(|value| value.to_str().ok()) else {
+        return true;
+    };
     text.trim().is_empty() || text == "*/*" || types.iter().any(|kind| weight(text, kind) > 0)
 }
 
@@ -42,7 +44,10 @@ fn weight(header: &str, kind: &str) -> u32 {
         let name = parts.next().unwrap_or_default();
         let precision = if name.eq_ignore_ascii_case(kind) {
             3
-        } else if name.strip_suffix("/*").is_some_and(|of| of.eq_ignore_ascii_case(family)) {
+        } else if name
+            .strip_suffix("/*")
+            .is_some_and(|of| of.eq_ignore_ascii_case(family))
+        {
             2
         } else if name == "*/*" {
             1

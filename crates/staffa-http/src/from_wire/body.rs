@@ -26,7 +26,12 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         let exchange = exchange_of(&request)?;
         let bytes_max = exchange.settings.json_body_bytes_max;
         let mut body = open(request, exchange, Some(bytes_max))?;
-        let first = body.next().await.transpose().map_err(Error::from)?.unwrap_or_default();
+        let first = body
+            .next()
+            .await
+            .transpose()
+            .map_err(Error::from)?
+            .unwrap_or_default();
         let Some(second) = body.next().await.transpose().map_err(Error::from)? else {
             return Ok(Self(first));
         };
@@ -52,7 +57,10 @@ impl BodyStream {
         let headers = std::mem::take(request.headers_mut());
         check_length(&headers, bytes_max)?;
         let exchange = exchange_of(&request)?;
-        Ok(Self { pieces: open(request, exchange, bytes_max)?, headers })
+        Ok(Self {
+            pieces: open(request, exchange, bytes_max)?,
+            headers,
+        })
     }
 }
 
@@ -67,9 +75,13 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     if !is_json {
         return Err(unsupported("the body of this route is application/json"));
     }
-    let packed = headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity");
+    let packed = headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|value| value != "identity");
     if packed {
-        return Err(unsupported("the body of this route has no Content-Encoding"));
+        return Err(unsupported(
+            "the body of this route has no Content-Encoding",
+        ));
     }
     Ok(())
 }
@@ -86,8 +98,12 @@ pub(crate) fn unsupported(detail: &str) -> Problem {
 }
 
 fn check_length(headers: &HeaderMap, bytes_max: Option<u64>) -> Result<(), Problem> {
-    let Some(max_bytes) = bytes_max else { return Ok(()) };
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let Some(max_bytes) = bytes_max else {
+        return Ok(());
+    };
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     // A length beyond 64 bits cannot be read, and is refused further down.
     if length.is_some_and(|length: u64| length > max_bytes) {
         return Err(Error::Body(BodyError::TooLarge { max_bytes }).into());
@@ -102,7 +118,12 @@ fn open(
     bytes_max: Option<u64>,
 ) -> Result<ByteStream, Problem> {
     check_length(request.headers(), bytes_max)?;
-    let source = Source { body: request.into_body(), left: bytes_max, bytes_max, exchange };
+    let source = Source {
+        body: request.into_body(),
+        left: bytes_max,
+        bytes_max,
+        exchange,
+    };
     let pieces = stream::unfold(Some(source), |source| async {
         let mut source = source?;
         match source.next().await {

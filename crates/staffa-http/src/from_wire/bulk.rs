@@ -18,8 +18,15 @@ const ERRORS_DEFAULT: usize = 1_000;
 const ERRORS_MAX: usize = 100_000;
 
 const CREATE_PARAMS: [&str; 2] = ["return", "max_errors"];
-const INGEST_PARAMS: [&str; 7] =
-    ["mode", "on_conflict", "on_error", "max_errors", "return", "null_value", "delimiter"];
+const INGEST_PARAMS: [&str; 7] = [
+    "mode",
+    "on_conflict",
+    "on_error",
+    "max_errors",
+    "return",
+    "null_value",
+    "delimiter",
+];
 
 /// Reads `POST /records/bulk`.
 pub(crate) fn create_records(
@@ -28,13 +35,20 @@ pub(crate) fn create_records(
     body_bytes_max: usize,
 ) -> Result<CreateRecords, Problem> {
     let params = call.params(&CREATE_PARAMS)?;
-    let words =
-        [("none", Return::None), ("ids", Return::Ids), ("records", Return::Records)];
+    let words = [
+        ("none", Return::None),
+        ("ids", Return::Ids),
+        ("records", Return::Records),
+    ];
     let returning = params.word("return", &words)?.unwrap_or(Return::Records);
     let errors_max = errors_max(&params)?;
     require_json(request.headers())?;
     let body = BodyStream::open(request, Some(body_bytes_max as u64))?;
-    Ok(CreateRecords { body: body.pieces, returning, errors_max })
+    Ok(CreateRecords {
+        body: body.pieces,
+        returning,
+        errors_max,
+    })
 }
 
 /// Reads `POST /records/{schema}/bulk`.
@@ -95,7 +109,9 @@ fn format(headers: &HeaderMap) -> Result<InputFormat, Problem> {
 }
 
 fn compression(headers: &HeaderMap) -> Result<Compression, Problem> {
-    let named = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default());
+    let named = headers
+        .get(CONTENT_ENCODING)
+        .map(|value| value.to_str().unwrap_or_default());
     match named.map(str::to_ascii_lowercase).as_deref() {
         None | Some("identity") => Ok(Compression::None),
         Some("gzip" | "x-gzip") => Ok(Compression::Gzip),
@@ -108,12 +124,17 @@ fn csv(params: &Params<'_>, format: InputFormat) -> Result<CsvOptions, Problem> 
     let mut options = CsvOptions::default();
     for name in ["null_value", "delimiter"] {
         if params.get(name).is_some() && format != InputFormat::Csv {
-            return Err(Problem::parameter(name, format!("{name} goes with text/csv alone")));
+            return Err(Problem::parameter(
+                name,
+                format!("{name} goes with text/csv alone"),
+            ));
         }
     }
     options.null_value = params.get("null_value").map(str::to_owned);
     if let Some(text) = params.get("delimiter") {
-        let [delimiter] = *text.as_bytes() else { return Err(bad_delimiter()) };
+        let [delimiter] = *text.as_bytes() else {
+            return Err(bad_delimiter());
+        };
         if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r' | 0) {
             return Err(bad_delimiter());
         }

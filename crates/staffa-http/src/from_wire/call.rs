@@ -51,8 +51,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
         if !is_stream && !accepts(accept.as_ref(), &["application/json"]) {
             return Err(refuse(&["application/json"]));
         }
-        let mut call =
-            Self { exchange, schema: String::new(), accept, uri: parts.uri.clone(), id: None };
+        let mut call = Self {
+            exchange,
+            schema: String::new(),
+            accept,
+            uri: parts.uri.clone(),
+            id: None,
+        };
         let path = RawPathParams::from_request_parts(parts, state).await;
         let path = path.map_err(|_| Problem::parameter("path", "the path is not UTF-8"))?;
         for (name, value) in &path {

@@ -20,7 +20,9 @@ impl<'a> Params<'a> {
     /// Reads a query in which only `allowed` parameters may be, each at most once.
     pub(crate) fn read(query: Option<&'a str>, allowed: &[&'static str]) -> Result<Self, Problem> {
         let mut params = Self::default();
-        let Some(query) = query else { return Ok(params) };
+        let Some(query) = query else {
+            return Ok(params);
+        };
         for part in query.split('&').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let name = decode(name, name)?;
@@ -30,7 +32,10 @@ impl<'a> Params<'a> {
                 return Err(unknown(&name, allowed));
             }
             if params.get(&name).is_some() {
-                return Err(Problem::parameter(&name, format!("{name} is given more than once")));
+                return Err(Problem::parameter(
+                    &name,
+                    format!("{name} is given more than once"),
+                ));
             }
             if params.0.len() == PARAMS_MAX {
                 let message = format!("a query has at most {PARAMS_MAX} parameters");
@@ -44,7 +49,10 @@ impl<'a> Params<'a> {
 
     /// The value of a parameter, where it is given.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(given, _)| given == name).map(|(_, value)| &**value)
+        self.0
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| &**value)
     }
 
     /// All names and values.
@@ -54,7 +62,9 @@ impl<'a> Params<'a> {
 
     /// The value of a parameter that is a number.
     pub(crate) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         // `parse` takes a plus sign, which has no place here.
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|_| digits);
@@ -68,7 +78,9 @@ impl<'a> Params<'a> {
         name: &str,
         words: &[(&str, T)],
     ) -> Result<Option<T>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         one_of(name, text, words).map(Some)
     }
 
@@ -79,11 +91,7 @@ impl<'a> Params<'a> {
 }
 
 /// Reads a text as one of these words.
-pub(crate) fn one_of<T: Copy>(
-    name: &str,
-    text: &str,
-    words: &[(&str, T)],
-) -> Result<T, Problem> {
+pub(crate) fn one_of<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Result<T, Problem> {
     let found = words.iter().find(|(word, _)| *word == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -102,7 +110,9 @@ fn unknown(name: &str, allowed: &[&str]) -> Problem {
         Some((_, word)) => format!("there is no parameter {shown}; did you mean {word}?"),
         None if allowed.is_empty() => format!("this route takes no parameters, not {shown}"),
         None => {
-            let names = allowed.join(", ").replace(SHORT_FILTERS, "filter[property]");
+            let names = allowed
+                .join(", ")
+                .replace(SHORT_FILTERS, "filter[property]");
             format!("there is no parameter {shown}; there are {names}")
         }
     };
@@ -119,12 +129,16 @@ fn decode<'a>(text: &'a str, name: &str) -> Result<Cow<'a, str>, Problem> {
         !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
     if broken {
-        return Err(Problem::parameter(name, "% is followed by two hexadecimal digits"));
+        return Err(Problem::parameter(
+            name,
+            "% is followed by two hexadecimal digits",
+        ));
     }
     let spaced = text.replace('+', " ");
     let bytes: Vec<u8> = percent_decode(spaced.as_bytes()).collect();
     let text = String::from_utf8(bytes);
-    text.map(Cow::Owned).map_err(|_| Problem::parameter(name, "the parameter is not UTF-8"))
+    text.map(Cow::Owned)
+        .map_err(|_| Problem::parameter(name, "the parameter is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -149,12 +163,23 @@ mod tests {
         check("", &[]);
         check("page=1&size=", &[("page", "1"), ("size", "")]);
         check("&page=%C3%A9+%2B&", &[("page", "é +")]);
-        check("filter%5Ba%5D=1&filter[b][gt]=2", &[("filter[a]", "1"), ("filter[b][gt]", "2")]);
+        check(
+            "filter%5Ba%5D=1&filter[b][gt]=2",
+            &[("filter[a]", "1"), ("filter[b][gt]", "2")],
+        );
     }
 
     #[test]
     fn what_is_not_is_refused() {
-        for query in ["pages=1", "=1", "page=1&page=2", "page=%4", "page=%zz", "page=%ff", "%=1"] {
+        for query in [
+            "pages=1",
+            "=1",
+            "page=1&page=2",
+            "page=%4",
+            "page=%zz",
+            "page=%ff",
+            "%=1",
+        ] {
             check_refused(query);
         }
     }

@@ -93,9 +93,18 @@ fn read(text: &str, tags: &mut Tags) -> Option<()> {
     loop {
         let unquoted = rest.strip_prefix("W/");
         let weak = unquoted.is_some();
-        let (tag, after) = unquoted.unwrap_or(rest).strip_prefix('"')?.split_once('"')?;
-        let version = tag.parse().ok().filter(|_| tag.bytes().all(|b| b.is_ascii_digit()));
-        tags.listed.push(Tag { weak, version: version.unwrap_or(NO_VERSION) });
+        let (tag, after) = unquoted
+            .unwrap_or(rest)
+            .strip_prefix('"')?
+            .split_once('"')?;
+        let version = tag
+            .parse()
+            .ok()
+            .filter(|_| tag.bytes().all(|b| b.is_ascii_digit()));
+        tags.listed.push(Tag {
+            weak,
+            version: version.unwrap_or(NO_VERSION),
+        });
         rest = after.trim_start();
         if rest.is_empty() {
             return Some(());
@@ -113,7 +122,9 @@ mod tests {
         let mut tags = Tags::default();
         let done = read(text, &mut tags).map(|()| tags.listed);
         let expected = expected.map(|tags| {
-            tags.iter().map(|&(weak, version)| Tag { weak, version }).collect::<Vec<_>>()
+            tags.iter()
+                .map(|&(weak, version)| Tag { weak, version })
+                .collect::<Vec<_>>()
         });
         assert_eq!(done, expected, "{text}");
     }
@@ -121,10 +132,21 @@ mod tests {
     #[test]
     fn lists_weak_tags_and_foreign_ones() {
         check(r#""1""#, Some(&[(false, 1)]));
-        check(r#" "1" , W/"2","x,y" "#, Some(&[(false, 1), (true, 2), (false, 0)]));
+        check(
+            r#" "1" , W/"2","x,y" "#,
+            Some(&[(false, 1), (true, 2), (false, 0)]),
+        );
         check(r#""+1""#, Some(&[(false, 0)]));
         check("*", Some(&[]));
-        for broken in ["", "1", "\"1", "\"1\" \"2\"", "\"1\",", "w/\"1\"", "*, \"1\""] {
+        for broken in [
+            "",
+            "1",
+            "\"1",
+            "\"1\" \"2\"",
+            "\"1\",",
+            "w/\"1\"",
+            "*, \"1\"",
+        ] {
             check(broken, None);
         }
     }

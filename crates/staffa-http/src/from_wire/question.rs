@@ -13,8 +13,16 @@ use crate::problem::Problem;
 /// Records on a page unless the request says otherwise.
 pub(crate) const SIZE_DEFAULT: u64 = 10;
 
-const LIST_PARAMS: [&str; 8] =
-    ["page", "size", "filters", "sort", "count", "cursor", "fields", SHORT_FILTERS];
+const LIST_PARAMS: [&str; 8] = [
+    "page",
+    "size",
+    "filters",
+    "sort",
+    "count",
+    "cursor",
+    "fields",
+    SHORT_FILTERS,
+];
 const COUNT_PARAMS: [&str; 3] = ["filters", "count", SHORT_FILTERS];
 const COUNT_WORDS: [(&str, CountMode); 3] = [
     ("exact", CountMode::Exact),
@@ -35,7 +43,10 @@ pub(crate) fn list_records(queries: &Queries, call: &Call) -> Result<ListRecords
     let schema = queries.schema(&call.schema)?;
     let params = call.params(&LIST_PARAMS)?;
     let size = params.number("size")?.unwrap_or(SIZE_DEFAULT);
-    let start = start(params.number("page")?, params.get("cursor").map(str::to_owned))?;
+    let start = start(
+        params.number("page")?,
+        params.get("cursor").map(str::to_owned),
+    )?;
     Ok(ListRecords {
         filter: filter(queries, &schema, &params)?,
         sort: sort(&schema, &params)?,
@@ -50,9 +61,10 @@ pub(crate) fn list_records(queries: &Queries, call: &Call) -> Result<ListRecords
 /// Where a page starts: at a number or at a cursor, not both.
 pub(crate) fn start(page: Option<u64>, cursor: Option<String>) -> Result<StartAt, Problem> {
     match (page, cursor) {
-        (Some(_), Some(_)) => {
-            Err(Problem::parameter("cursor", "a page starts at page or at cursor, not at both"))
-        }
+        (Some(_), Some(_)) => Err(Problem::parameter(
+            "cursor",
+            "a page starts at page or at cursor, not at both",
+        )),
         (page, None) => Ok(StartAt::Page(page.unwrap_or(1))),
         (None, Some(cursor)) => Ok(StartAt::Cursor(cursor)),
     }

@@ -9,10 +9,20 @@ use super::params::{Params, SHORT_FILTERS};
 use super::question::{fields, filter, sort};
 use crate::problem::Problem;
 
-const PARAMS: [&str; 8] =
-    ["filters", "sort", "fields", "limit", "format", "shape", "end_marker", SHORT_FILTERS];
-const TYPES: [(&str, OutputFormat); 2] =
-    [("application/x-ndjson", OutputFormat::NdJson), ("text/csv", OutputFormat::Csv)];
+const PARAMS: [&str; 8] = [
+    "filters",
+    "sort",
+    "fields",
+    "limit",
+    "format",
+    "shape",
+    "end_marker",
+    SHORT_FILTERS,
+];
+const TYPES: [(&str, OutputFormat); 2] = [
+    ("application/x-ndjson", OutputFormat::NdJson),
+    ("text/csv", OutputFormat::Csv),
+];
 const WORDS: [(&str, OutputFormat); 2] =
     [("ndjson", OutputFormat::NdJson), ("csv", OutputFormat::Csv)];
 
@@ -59,5 +69,9 @@ fn form(call: &Call, params: &Params<'_>) -> Result<Form, Problem> {
         let message = "only application/x-ndjson has an end marker";
         return Err(Problem::parameter("end_marker", message));
     }
-    Ok(Form { format, shape: shape.unwrap_or_default(), end_marker })
+    Ok(Form {
+        format,
+        shape: shape.unwrap_or_default(),
+        end_marker,
+    })
 }

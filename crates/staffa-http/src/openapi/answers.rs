@@ -22,8 +22,10 @@ pub(super) fn answers(good: Vec<(u16, Json)>, more: &[u16]) -> Json {
     for (status, answer) in good {
         all.insert(status, answer);
     }
-    let all: Map<String, Json> =
-        all.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect();
+    let all: Map<String, Json> = all
+        .into_iter()
+        .map(|(status, answer)| (status.to_string(), answer))
+        .collect();
     Json::Object(all)
 }
 

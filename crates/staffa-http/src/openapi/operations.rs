@@ -16,7 +16,10 @@ pub(super) fn describe(route: &Route, schema: Option<&SchemaSnapshot>, schemas: 
         (operation, None) => of_no_schema(operation, schemas),
     };
     let name = name(route.operation);
-    let id = schema.map_or_else(|| name.to_owned(), |schema| format!("{name}.{}", schema.name()));
+    let id = schema.map_or_else(
+        || name.to_owned(),
+        |schema| format!("{name}.{}", schema.name()),
+    );
     let tag = match schema {
         Some(schema) => schema.name(),
         None if route.path.starts_with("/api/v1/schemas") => "schemas",
@@ -31,7 +34,10 @@ pub(super) fn describe(route: &Route, schema: Option<&SchemaSnapshot>, schemas: 
         out.insert("parameters".into(), parameters);
     }
     if let Some(content) = told.body {
-        out.insert("requestBody".into(), json!({"required": true, "content": content}));
+        out.insert(
+            "requestBody".into(),
+            json!({"required": true, "content": content}),
+        );
     }
     out.insert("responses".into(), told.answers);
     Json::Object(out)
@@ -46,7 +52,12 @@ struct Told {
 
 impl Told {
     fn reading(summary: &'static str, good: Vec<(u16, Json)>) -> Self {
-        Self { summary, parameters: None, body: None, answers: answers(good, &[]) }
+        Self {
+            summary,
+            parameters: None,
+            body: None,
+            answers: answers(good, &[]),
+        }
     }
 
     fn with(mut self, parameters: Json) -> Self {
@@ -152,7 +163,10 @@ fn of_no_schema(operation: Operation, schemas: &Schemas) -> Told {
     match operation {
         Operation::ListSchemas => {
             let list = json!({"type": "array", "items": reference("schema")});
-            Told::reading("List the schemas", vec![(200, of_json("The schemas", list))])
+            Told::reading(
+                "List the schemas",
+                vec![(200, of_json("The schemas", list))],
+            )
         }
         Operation::DescribeSchema => {
             let good = vec![(200, of_json("The schema", reference("schema")))];
@@ -206,13 +220,23 @@ fn envelopes(schemas: &Schemas, of: impl Fn(Json) -> Json) -> Json {
             })
         })
         .collect();
-    if each.is_empty() { json!({"type": "object"}) } else { json!({"oneOf": each}) }
+    if each.is_empty() {
+        json!({"type": "object"})
+    } else {
+        json!({"oneOf": each})
+    }
 }
 
 fn any_record(schemas: &Schemas) -> Json {
-    let each: Vec<Json> =
-        schemas.keys().map(|name| reference(&format!("{name}.record"))).collect();
-    if each.is_empty() { json!({"type": "object"}) } else { json!({"oneOf": each}) }
+    let each: Vec<Json> = schemas
+        .keys()
+        .map(|name| reference(&format!("{name}.record")))
+        .collect();
+    if each.is_empty() {
+        json!({"type": "object"})
+    } else {
+        json!({"oneOf": each})
+    }
 }
 
 fn enveloped(schemas: &Schemas) -> Told {
@@ -251,7 +275,10 @@ fn enveloped_list(schemas: &Schemas) -> Told {
     Told {
         summary: "Create records of any schema, all or none",
         parameters: Some(params::of_create_records()),
-        body: Some(json_body(envelopes(schemas, |data| json!({"type": "array", "items": data})))),
+        body: Some(json_body(envelopes(
+            schemas,
+            |data| json!({"type": "array", "items": data}),
+        ))),
         answers: answers(
             vec![(201, of_json("The records", good))],
             &[&OF_A_BODY[..], &[409]].concat(),

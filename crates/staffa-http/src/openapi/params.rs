@@ -26,17 +26,33 @@ fn sort() -> Json {
 }
 
 fn fields() -> Json {
-    query("fields", "Which properties: carrier,dep_delay", json!({"type": "string"}))
+    query(
+        "fields",
+        "Which properties: carrier,dep_delay",
+        json!({"type": "string"}),
+    )
 }
 
 pub(super) fn of_list() -> Json {
     let words = json!({"type": "string", "enum": ["exact", "estimated", "none"]});
     json!([
-        query("page", "The page, from 1", json!({"type": "integer", "minimum": 1, "default": 1})),
-        query("size", "Records on the page", json!({
-            "type": "integer", "minimum": 1, "maximum": 10_000, "default": 10,
-        })),
-        query("cursor", "next_cursor of the page before", json!({"type": "string"})),
+        query(
+            "page",
+            "The page, from 1",
+            json!({"type": "integer", "minimum": 1, "default": 1})
+        ),
+        query(
+            "size",
+            "Records on the page",
+            json!({
+                "type": "integer", "minimum": 1, "maximum": 10_000, "default": 10,
+            })
+        ),
+        query(
+            "cursor",
+            "next_cursor of the page before",
+            json!({"type": "string"})
+        ),
         filters(),
         sort(),
         fields(),
@@ -49,24 +65,45 @@ pub(super) fn of_stream() -> Json {
         filters(),
         sort(),
         fields(),
-        query("limit", "At most this many", json!({"type": "integer", "minimum": 0})),
-        query("format", "Instead of Accept", json!({"type": "string", "enum": ["ndjson", "csv"]})),
-        query("shape", "Whole records, or the properties alone", json!({
-            "type": "string", "enum": ["record", "data"],
-        })),
-        query("end_marker", "A last line that says that all was sent", json!({"type": "boolean"})),
+        query(
+            "limit",
+            "At most this many",
+            json!({"type": "integer", "minimum": 0})
+        ),
+        query(
+            "format",
+            "Instead of Accept",
+            json!({"type": "string", "enum": ["ndjson", "csv"]})
+        ),
+        query(
+            "shape",
+            "Whole records, or the properties alone",
+            json!({
+                "type": "string", "enum": ["record", "data"],
+            })
+        ),
+        query(
+            "end_marker",
+            "A last line that says that all was sent",
+            json!({"type": "boolean"})
+        ),
     ])
 }
 
 pub(super) fn of_count() -> Json {
     let words = json!({"type": "string", "enum": ["exact", "estimated"], "default": "exact"});
-    json!([filters(), query("count", "Whether an estimate will do", words)])
+    json!([
+        filters(),
+        query("count", "Whether an estimate will do", words)
+    ])
 }
 
 pub(super) fn of_create_records() -> Json {
-    let words =
-        json!({"type": "string", "enum": ["none", "ids", "records"], "default": "records"});
-    json!([query("return", "What the answer repeats", words), errors_max()])
+    let words = json!({"type": "string", "enum": ["none", "ids", "records"], "default": "records"});
+    json!([
+        query("return", "What the answer repeats", words),
+        errors_max()
+    ])
 }
 
 pub(super) fn of_ingest() -> Json {
@@ -92,9 +129,13 @@ pub(super) fn of_ingest() -> Json {
 }
 
 fn errors_max() -> Json {
-    query("max_errors", "How many errors are reported", json!({
-        "type": "integer", "minimum": 1, "maximum": 100_000, "default": 1_000,
-    }))
+    query(
+        "max_errors",
+        "How many errors are reported",
+        json!({
+            "type": "integer", "minimum": 1, "maximum": 100_000, "default": 1_000,
+        }),
+    )
 }
 
 fn id() -> Json {
@@ -108,11 +149,18 @@ fn id() -> Json {
 }
 
 pub(super) fn of_get() -> Json {
-    json!([id(), fields(), header("If-None-Match", "The version that the reader has: \"1\"")])
+    json!([
+        id(),
+        fields(),
+        header("If-None-Match", "The version that the reader has: \"1\"")
+    ])
 }
 
 pub(super) fn of_change() -> Json {
-    json!([id(), header("If-Match", "The version that the record must have: \"1\"")])
+    json!([
+        id(),
+        header("If-Match", "The version that the record must have: \"1\"")
+    ])
 }
 
 /// The name of a schema, in the path.

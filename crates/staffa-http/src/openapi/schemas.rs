@@ -159,8 +159,22 @@ fn filters() -> Json {
 fn filter() -> Json {
     let list = json!({"type": "array", "items": reference("filter")});
     let operators = [
-        "eq", "ne", "gt", "gte", "lt", "lte", "in", "not_in", "between", "like", "ilike",
-        "contains", "starts_with", "ends_with", "is_null", "is_not_null",
+        "eq",
+        "ne",
+        "gt",
+        "gte",
+        "lt",
+        "lte",
+        "in",
+        "not_in",
+        "between",
+        "like",
+        "ilike",
+        "contains",
+        "starts_with",
+        "ends_with",
+        "is_null",
+        "is_not_null",
     ];
     json!({"oneOf": [
         {

@@ -43,9 +43,10 @@ impl From<StorageError> for Problem {
                 Code::SCHEMA_MOVED,
                 format!("the schema {schema} changed while the request was under way"),
             ),
-            StorageError::Conflict => {
-                Self::new(Code::CONFLICT, "another write got in the way; send the request again")
-            }
+            StorageError::Conflict => Self::new(
+                Code::CONFLICT,
+                "another write got in the way; send the request again",
+            ),
             StorageError::AssertionFailed { operation } => {
                 let detail = format!("the condition of operation {operation} does not hold");
                 Self::new(Code::CONFLICT, detail)
@@ -93,7 +94,11 @@ fn malformed(error: DecodeError) -> Problem {
     cause.index = error.index;
     cause.line = error.line;
     let problem = Problem::new(code, detail).with_causes(vec![cause]);
-    if code == Code::PAYLOAD_TOO_LARGE { problem.close() } else { problem }
+    if code == Code::PAYLOAD_TOO_LARGE {
+        problem.close()
+    } else {
+        problem
+    }
 }
 
 fn broken_body(error: &BodyError) -> Problem {
@@ -149,10 +154,16 @@ fn taken(violation: &UniqueViolation) -> Problem {
 
 fn unavailable(reason: Unavailable) -> Problem {
     let (code, detail, seconds) = match reason {
-        Unavailable::Overloaded => (Code::OVERLOADED, "the queue for this kind of work is full", 1),
-        Unavailable::OutOfMemory => {
-            (Code::OVERLOADED, "the query needs more memory than queries may use now", 5)
-        }
+        Unavailable::Overloaded => (
+            Code::OVERLOADED,
+            "the queue for this kind of work is full",
+            1,
+        ),
+        Unavailable::OutOfMemory => (
+            Code::OVERLOADED,
+            "the query needs more memory than queries may use now",
+            5,
+        ),
         Unavailable::Reopening => (Code::ENGINE_REOPENING, "the engine is being reopened", 2),
         Unavailable::Draining => (Code::DRAINING, "the server is shutting down", 5),
         Unavailable::CommitUnknown => (

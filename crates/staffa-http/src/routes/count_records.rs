@@ -14,7 +14,9 @@ use crate::to_wire::page::relation;
 pub(crate) async fn count_records(State(queries): State<Queries>, call: Call) -> Answer {
     let schema = queries.schema(&call.schema)?;
     let (filter, exact) = question::count_records(&queries, &schema, &call)?;
-    let count = queries.count_records(call.context(), &schema, filter.as_ref(), exact).await?;
+    let count = queries
+        .count_records(call.context(), &schema, filter.as_ref(), exact)
+        .await?;
     let body = json!({
         "success": true,
         "message": format!("{} records", count.records),

@@ -14,6 +14,8 @@ pub(crate) async fn create_record(
     JsonBody(body): JsonBody,
 ) -> Answer {
     call.params(&[])?;
-    let view = commands.create_record(call.context(), &call.schema, &body).await?;
+    let view = commands
+        .create_record(call.context(), &call.schema, &body)
+        .await?;
     record::created(call.context(), &view)
 }

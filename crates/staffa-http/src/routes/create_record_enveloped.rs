@@ -14,7 +14,9 @@ pub(crate) async fn create_record_enveloped(
     JsonBody(body): JsonBody,
 ) -> Answer {
     call.params(&[])?;
-    let view = commands.create_record_enveloped(call.context(), &body).await?;
+    let view = commands
+        .create_record_enveloped(call.context(), &body)
+        .await?;
     call.exchange.set_schema(view.schema.name());
     record::created_enveloped(call.context(), &view)
 }

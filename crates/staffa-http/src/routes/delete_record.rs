@@ -16,6 +16,8 @@ pub(crate) async fn delete_record(
     Insists(on): Insists,
 ) -> Answer {
     target.call.params(&[])?;
-    commands.delete_record(target.call.context(), target.target(), &on).await?;
+    commands
+        .delete_record(target.call.context(), target.target(), &on)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -17,7 +17,9 @@ pub(crate) async fn get_record(
 ) -> Answer {
     let call = &target.call;
     let params = call.params(&["fields"])?;
-    let view = queries.get_record(call.context(), &call.schema, target.id).await?;
+    let view = queries
+        .get_record(call.context(), &call.schema, target.id)
+        .await?;
     let select = fields(&view.schema, &params)?;
     match view.version() {
         Some(version) if known.has(version) => record::not_modified(&view),

@@ -14,9 +14,8 @@ use crate::to_wire::json_of;
 pub(crate) async fn list_schemas(State(queries): State<Queries>, call: Call) -> Answer {
     call.params(&[])?;
     let views = queries.list_schemas(call.context()).await?;
-    let describe = |view: &staffa_app::SchemaView| {
-        document::describe(&view.schema, Some(view.record_count))
-    };
+    let describe =
+        |view: &staffa_app::SchemaView| document::describe(&view.schema, Some(view.record_count));
     let schemas: Vec<Json> = views.iter().map(describe).collect();
     json_of(StatusCode::OK, &schemas)
 }

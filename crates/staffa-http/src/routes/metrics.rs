@@ -6,5 +6,9 @@ use http::header::CONTENT_TYPE;
 use crate::state::MetricsText;
 
 pub(crate) async fn metrics(text: MetricsText) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text()).into_response()
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text(),
+    )
+        .into_response()
 }

@@ -17,6 +17,8 @@ pub(crate) async fn patch_record(
 ) -> Answer {
     target.call.params(&[])?;
     let ctx = target.call.context();
-    let view = commands.patch_record(ctx, target.target(), &body, &on).await?;
+    let view = commands
+        .patch_record(ctx, target.target(), &body, &on)
+        .await?;
     record::record(ctx, &view, None)
 }

@@ -63,7 +63,11 @@ impl Guarded {
         self.reading.stop();
         if self.spoken == Spoken::Nothing {
             let is_http2 = bytes.starts_with(HTTP2_PREFACE);
-            self.spoken = if is_http2 { Spoken::Http2 } else { Spoken::Http1 };
+            self.spoken = if is_http2 {
+                Spoken::Http2
+            } else {
+                Spoken::Http1
+            };
         }
         let requests = self.pulse.started();
         let has_begun = self.head.is_some_and(|(_, before)| before == requests);
@@ -188,7 +192,9 @@ impl Timer {
 
     /// Counts from the first call since it was stopped.
     fn poll_after(&mut self, cx: &mut Context<'_>, timeout: Duration) -> Poll<()> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + timeout)));
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + timeout)));
         sleep.as_mut().poll(cx)
     }
 }

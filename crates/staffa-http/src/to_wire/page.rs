@@ -66,8 +66,10 @@ async fn push_items(
     let (mut first, mut from) = (true, 0);
     while let Some(piece) = cutter.cut(&page.records, from) {
         let before = out.len();
-        ctx.time(Stage::Encode, || encoder.encode_list(&piece, out, &mut first))
-            .map_err(Problem::internal)?;
+        ctx.time(Stage::Encode, || {
+            encoder.encode_list(&piece, out, &mut first)
+        })
+        .map_err(Problem::internal)?;
         cutter.learn(piece.num_rows(), out.len() - before);
         from += piece.num_rows();
         if from < page.records.num_rows() {

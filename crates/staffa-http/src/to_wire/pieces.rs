@@ -25,7 +25,10 @@ impl Default for Cutter {
 impl Cutter {
     /// The next piece of a batch, from a row on; `None` at its end.
     pub(crate) fn cut(&self, batch: &RecordBatch, from: usize) -> Option<RecordBatch> {
-        let left = batch.num_rows().checked_sub(from).filter(|left| *left > 0)?;
+        let left = batch
+            .num_rows()
+            .checked_sub(from)
+            .filter(|left| *left > 0)?;
         Some(batch.slice(from, left.min(self.rows)))
     }
 

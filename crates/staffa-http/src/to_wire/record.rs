@@ -61,7 +61,9 @@ fn push(
 ) -> Result<(), Problem> {
     let encoded = ctx.time(Stage::Encode, || {
         let mut encoder = JsonRecordEncoder::new(&view.schema, select, Shape::Record);
-        let Some(positions) = select else { return encoder.encode_row(&view.records, 0, out) };
+        let Some(positions) = select else {
+            return encoder.encode_row(&view.records, 0, out);
+        };
         let chosen = positions.iter().map(|position| system::COUNT + position);
         let columns: Vec<usize> = (0..system::COUNT).chain(chosen).collect();
         encoder.encode_row(&view.records.project(&columns)?, 0, out)
@@ -70,14 +72,18 @@ fn push(
 }
 
 fn tag(response: &mut Response, view: &RecordView) -> Result<(), Problem> {
-    let version = view.version().ok_or_else(|| Problem::internal("a record has no version"))?;
+    let version = view
+        .version()
+        .ok_or_else(|| Problem::internal("a record has no version"))?;
     let tag = HeaderValue::try_from(format!("\"{version}\"")).map_err(Problem::internal)?;
     response.headers_mut().insert(ETAG, tag);
     Ok(())
 }
 
 fn place(response: &mut Response, view: &RecordView) -> Result<(), Problem> {
-    let id = view.id().ok_or_else(|| Problem::internal("a record has no id"))?;
+    let id = view
+        .id()
+        .ok_or_else(|| Problem::internal("a record has no id"))?;
     let place = format!("/api/v1/records/{}/{id}", Arc::as_ref(&view.schema).name());
     let place = HeaderValue::try_from(place).map_err(Problem::internal)?;
     response.headers_mut().insert(LOCATION, place);

@@ -38,9 +38,18 @@ pub(crate) async fn stream(
     view: StreamView,
     form: Form,
 ) -> Result<Response, Problem> {
-    let StreamView { schema, select, mut batches } = view;
-    let first = exchange.context.time_async(Stage::Engine, batches.next()).await;
-    let first = first.transpose().map_err(|error| Problem::from(Error::from(error)))?;
+    let StreamView {
+        schema,
+        select,
+        mut batches,
+    } = view;
+    let first = exchange
+        .context
+        .time_async(Stage::Engine, batches.next())
+        .await;
+    let first = first
+        .transpose()
+        .map_err(|error| Problem::from(Error::from(error)))?;
     let encoder = encoder(form.format, &schema, select.as_deref(), form.shape);
     let kind = HeaderValue::from_static(encoder.content_type());
     let (pieces, queue) = mpsc::channel(QUEUE_LEN);
@@ -56,7 +65,10 @@ pub(crate) async fn stream(
     let mut response = Response::new(Body::new(StreamBody::new(ReceiverStream::new(queue))));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, kind);
-    headers.insert(TRAILER, HeaderValue::from_static("X-Row-Count, X-Stream-Status"));
+    headers.insert(
+        TRAILER,
+        HeaderValue::from_static("X-Row-Count, X-Stream-Status"),
+    );
     Ok(response)
 }
 
@@ -82,7 +94,10 @@ impl Task {
             tracing::warn!(request_id, fault, rows = self.rows, "the stream broke off");
             // The connection ends without a final chunk, which tells the client.
             let broken = Err(io::Error::other("the stream broke off"));
-            let _ = self.pieces.send_timeout(broken, self.exchange.settings.stream_stall_timeout).await;
+            let _ = self
+                .pieces
+                .send_timeout(broken, self.exchange.settings.stream_stall_timeout)
+                .await;
         }
     }
 
@@ -92,19 +107,29 @@ impl Task {
         mut batches: RecordStream,
     ) -> Result<(), String> {
         let mut head = Vec::new();
-        self.encoder.start(&mut head).map_err(|error| error.to_string())?;
+        self.encoder
+            .start(&mut head)
+            .map_err(|error| error.to_string())?;
         self.send(Frame::data(head.into())).await?;
         let mut next = first;
         while let Some(batch) = next {
             self.send_batch(&batch).await?;
             let exchange = Arc::clone(&self.exchange);
-            let more = exchange.context.time_async(Stage::Engine, batches.next()).await;
+            let more = exchange
+                .context
+                .time_async(Stage::Engine, batches.next())
+                .await;
             next = more.transpose().map_err(|error| format!("{error:?}"))?;
         }
         let mut tail = Vec::new();
-        self.encoder.finish(&mut tail).map_err(|error| error.to_string())?;
+        self.encoder
+            .finish(&mut tail)
+            .map_err(|error| error.to_string())?;
         if self.form.end_marker {
-            let line = format!("{{\"$end\":{{\"rows\":{},\"status\":\"complete\"}}}}\n", self.rows);
+            let line = format!(
+                "{{\"$end\":{{\"rows\":{},\"status\":\"complete\"}}}}\n",
+                self.rows
+            );
             tail.extend_from_slice(line.as_bytes());
         }
         self.send(Frame::data(tail.into())).await?;

@@ -33,7 +33,10 @@ impl App {
         let storage = MemoryEngine::open();
         let mut state = state(&storage).await;
         change(&mut state);
-        Self { api: staffa_http::router(state), storage }
+        Self {
+            api: staffa_http::router(state),
+            storage,
+        }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -44,15 +47,22 @@ impl App {
             (whole.to_bytes(), trailers)
         });
         let (body, trailers) = body.map_or((None, None), |(body, t)| (Some(body), t));
-        Answer { status: head.status, headers: head.headers, body, trailers }
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+            trailers,
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(request("GET", path).body(Body::empty()).unwrap()).await
+        self.send(request("GET", path).body(Body::empty()).unwrap())
+            .await
     }
 
     pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
-        self.call("POST", path, &[("content-type", "application/json")], body).await
+        self.call("POST", path, &[("content-type", "application/json")], body)
+            .await
     }
 
     pub(crate) async fn call(
@@ -89,7 +99,10 @@ async fn state(storage: &Storage) -> ApiState {
     let catalog = Arc::new(Catalog::open(Arc::clone(&storage.catalog)).await.unwrap());
     let declared = [schemas::orders(), schemas::readings()].map(|s| s.schema().clone());
     catalog.declare(declared.into()).await.unwrap();
-    let limits = Arc::new(Limits { bulk_records_max: 5, ..Limits::default() });
+    let limits = Arc::new(Limits {
+        bulk_records_max: 5,
+        ..Limits::default()
+    });
     let ports = CommandPorts {
         writer: Arc::clone(&storage.writer),
         reader: Arc::clone(&storage.reader),
@@ -103,7 +116,10 @@ async fn state(storage: &Storage) -> ApiState {
 }
 
 pub(crate) fn request(method: &str, path: &str) -> http::request::Builder {
-    Request::builder().method(method).uri(path).header("host", "localhost")
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
 }
 
 pub(crate) struct Answer {
@@ -116,13 +132,21 @@ pub(crate) struct Answer {
 
 /// Headers that belong to what an answer says.
 const SHOWN: [&str; 8] = [
-    "content-type", "etag", "location", "allow", "retry-after", "connection", "cache-control",
+    "content-type",
+    "etag",
+    "location",
+    "allow",
+    "retry-after",
+    "connection",
+    "cache-control",
     "content-encoding",
 ];
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -140,7 +164,10 @@ impl Answer {
     /// Status, headers and body, with what differs from run to run made alike.
     pub(crate) fn show(&self) -> String {
         let mut lines = vec![self.status.to_string()];
-        for name in SHOWN.iter().filter(|name| self.headers.contains_key(**name)) {
+        for name in SHOWN
+            .iter()
+            .filter(|name| self.headers.contains_key(**name))
+        {
             lines.push(format!("{name}: {}", self.header(name)));
         }
         lines.push(String::new());

@@ -10,14 +10,23 @@ const NDJSON: &str = "application/x-ndjson";
 
 async fn send(app: &App, query: &str, kind: &str, body: impl Into<Vec<u8>>) -> Answer {
     let body: Vec<u8> = body.into();
-    app.call("POST", &format!("{BULK}{query}"), &[("content-type", kind)], body).await
+    app.call(
+        "POST",
+        &format!("{BULK}{query}"),
+        &[("content-type", kind)],
+        body,
+    )
+    .await
 }
 
 #[tokio::test]
 async fn every_format_is_taken() {
     let app = App::new().await;
     let array = r#"[{"reference":"a"},{"reference":"b","quantity":2}]"#;
-    assert_snapshot!("stored", send(&app, "", "application/json", array).await.show());
+    assert_snapshot!(
+        "stored",
+        send(&app, "", "application/json", array).await.show()
+    );
     let lines = "{\"reference\":\"c\"}\n{\"reference\":\"d\"}\n";
     assert_eq!(send(&app, "", NDJSON, lines).await.json()["inserted"], 2);
     let csv = "reference;quantity\ne;NA\nf;5\n";
@@ -25,18 +34,28 @@ async fn every_format_is_taken() {
     assert_eq!(answer.json()["inserted"], 2, "{}", answer.text());
     assert_eq!(app.count("orders").await, 6);
     let empty = send(&app, "", NDJSON, "").await;
-    assert_eq!((empty.status, empty.json()["received"].as_u64()), (StatusCode::CREATED, Some(0)));
+    assert_eq!(
+        (empty.status, empty.json()["received"].as_u64()),
+        (StatusCode::CREATED, Some(0))
+    );
 }
 
 #[tokio::test]
 async fn one_bad_record_stops_all_unless_told_otherwise() {
     let app = App::new().await;
-    let lines = "{\"reference\":\"a\"}\n{\"reference\":1,\"nope\":2}\nnot json\n{\"reference\":\"b\"}\n";
+    let lines =
+        "{\"reference\":\"a\"}\n{\"reference\":1,\"nope\":2}\nnot json\n{\"reference\":\"b\"}\n";
     let refused = send(&app, "", NDJSON, lines).await;
     assert_snapshot!("aborted", refused.show());
     assert_eq!(app.count("orders").await, 0);
     let first = send(&app, "?max_errors=1", NDJSON, lines).await.json();
-    assert_eq!((first["errors"].as_array().unwrap().len(), &first["errors_truncated"]), (1, &true.into()));
+    assert_eq!(
+        (
+            first["errors"].as_array().unwrap().len(),
+            &first["errors_truncated"]
+        ),
+        (1, &true.into())
+    );
     let some = send(&app, "?on_error=continue", NDJSON, lines).await;
     assert_eq!(some.status, StatusCode::MULTI_STATUS, "{}", some.text());
     assert_eq!(some.json()["inserted"], 2);
@@ -47,7 +66,13 @@ async fn one_bad_record_stops_all_unless_told_otherwise() {
 #[tokio::test]
 async fn a_taken_value_stops_all() {
     let app = App::new().await.with_orders(1).await;
-    let answer = send(&app, "", NDJSON, "{\"reference\":\"b\"}\n{\"reference\":\"A-1\"}\n").await;
+    let answer = send(
+        &app,
+        "",
+        NDJSON,
+        "{\"reference\":\"b\"}\n{\"reference\":\"A-1\"}\n",
+    )
+    .await;
     assert_snapshot!("taken", answer.show());
     assert_eq!(app.count("orders").await, 1);
 }
@@ -64,17 +89,26 @@ async fn what_is_not_understood_is_refused() {
         ("?delimiter=ab", "text/csv", "invalid_parameter"),
         ("?delimiter=%22", "text/csv", "invalid_parameter"),
         ("", "text/plain", "unsupported_media_type"),
-        ("", "application/vnd.apache.parquet", "unsupported_media_type"),
+        (
+            "",
+            "application/vnd.apache.parquet",
+            "unsupported_media_type",
+        ),
     ] {
         let answer = send(&app, query, kind, "").await;
         assert_eq!(answer.code(), code, "{query} {kind}");
     }
     let packed = [("content-type", NDJSON), ("content-encoding", "br")];
-    assert_eq!(app.call("POST", BULK, &packed, "").await.code(), "unsupported_media_type");
+    assert_eq!(
+        app.call("POST", BULK, &packed, "").await.code(),
+        "unsupported_media_type"
+    );
     let packed = [("content-type", NDJSON), ("content-encoding", "gzip")];
     let broken = app.call("POST", BULK, &packed, "no gzip").await;
     assert_eq!(broken.status, StatusCode::BAD_REQUEST, "{}", broken.text());
-    let unknown = app.call("POST", "/api/v1/records/nope/bulk", &packed[..1], "").await;
+    let unknown = app
+        .call("POST", "/api/v1/records/nope/bulk", &packed[..1], "")
+        .await;
     assert_eq!(unknown.code(), "schema_not_found");
     let csv = send(&app, "", "text/csv", "reference,nope\na,b\n").await;
     assert_snapshot!("unknown_csv_header", csv.show());
@@ -87,14 +121,24 @@ async fn an_envelope_of_many() {
     let body = r#"{"schema_name":"orders","data":[{"reference":"a"},{"reference":"b"}]}"#;
     assert_snapshot!("envelope", app.post(path, body).await.show());
     let body = r#"{"schema_name":"orders","data":[{"reference":"c"}]}"#;
-    assert_snapshot!("ids", app.post(&format!("{path}?return=ids"), body).await.show());
+    assert_snapshot!(
+        "ids",
+        app.post(&format!("{path}?return=ids"), body).await.show()
+    );
     let body = r#"{"schema_name":"orders","data":[{"reference":"d"}]}"#;
-    assert_snapshot!("none", app.post(&format!("{path}?return=none"), body).await.show());
-    let bad = r#"{"schema_name":"orders","data":[{"reference":"e"},{"reference":"f","quantity":"x"}]}"#;
+    assert_snapshot!(
+        "none",
+        app.post(&format!("{path}?return=none"), body).await.show()
+    );
+    let bad =
+        r#"{"schema_name":"orders","data":[{"reference":"e"},{"reference":"f","quantity":"x"}]}"#;
     assert_snapshot!("invalid", app.post(path, bad).await.show());
     let many = format!(
         r#"{{"schema_name":"orders","data":[{}]}}"#,
-        (0..6).map(|n| format!(r#"{{"reference":"m{n}"}}"#)).collect::<Vec<_>>().join(",")
+        (0..6)
+            .map(|n| format!(r#"{{"reference":"m{n}"}}"#))
+            .collect::<Vec<_>>()
+            .join(",")
     );
     assert_eq!(app.post(path, many).await.code(), "payload_too_large");
     assert_eq!(app.count("orders").await, 4);
@@ -103,10 +147,14 @@ async fn an_envelope_of_many() {
 #[tokio::test]
 async fn a_cut_body_stores_nothing() {
     let app = App::new().await;
-    let pieces: [Result<&[u8], std::io::Error>; 2] =
-        [Ok(b"{\"reference\":\"a\"}\n{\"ref"), Err(std::io::Error::other("gone"))];
+    let pieces: [Result<&[u8], std::io::Error>; 2] = [
+        Ok(b"{\"reference\":\"a\"}\n{\"ref"),
+        Err(std::io::Error::other("gone")),
+    ];
     let body = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
-    let answer = app.call("POST", BULK, &[("content-type", NDJSON)], body).await;
+    let answer = app
+        .call("POST", BULK, &[("content-type", NDJSON)], body)
+        .await;
     assert_snapshot!("cut", answer.show());
     assert_eq!(app.count("orders").await, 0);
 }

@@ -12,29 +12,52 @@ async fn references(app: &App, query: &str) -> Vec<String> {
     assert_eq!(answer.status, StatusCode::OK, "{query}: {}", answer.text());
     let page = answer.json();
     let items = page["data"]["items"].as_array().unwrap().iter();
-    items.map(|item| item["data"]["reference"].as_str().unwrap().to_owned()).collect()
+    items
+        .map(|item| item["data"]["reference"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
 async fn a_page_in_its_envelope() {
     let app = App::new().await.with_orders(3).await;
-    let page = app.get(&format!("{ORDERS}?page=2&size=1&fields=quantity")).await;
+    let page = app
+        .get(&format!("{ORDERS}?page=2&size=1&fields=quantity"))
+        .await;
     let mut text = page.show();
-    let cursor = page.json()["data"]["next_cursor"].as_str().unwrap().to_owned();
+    let cursor = page.json()["data"]["next_cursor"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     text = text.replace(&cursor, "[cursor]");
     assert_snapshot!("page", text);
-    assert_snapshot!("empty_page", app.get("/api/v1/records/readings").await.show());
+    assert_snapshot!(
+        "empty_page",
+        app.get("/api/v1/records/readings").await.show()
+    );
     assert_snapshot!("count", app.get(&format!("{ORDERS}/count")).await.show());
 }
 
 #[tokio::test]
 async fn filters_and_order() {
     let app = App::new().await.with_orders(4).await;
-    assert_eq!(references(&app, "sort=-quantity&size=2").await, ["A-4", "A-3"]);
-    assert_eq!(references(&app, "filter[quantity][gt]=2").await, ["A-3", "A-4"]);
-    assert_eq!(references(&app, "filter[reference]=A-2&filter[quantity]=2").await, ["A-2"]);
-    let filters = "%5B%7B%22field%22:%22quantity%22,%22operator%22:%22lte%22,%22value%22:%222%22%7D%5D";
-    assert_eq!(references(&app, &format!("filters={filters}")).await, ["A-1", "A-2"]);
+    assert_eq!(
+        references(&app, "sort=-quantity&size=2").await,
+        ["A-4", "A-3"]
+    );
+    assert_eq!(
+        references(&app, "filter[quantity][gt]=2").await,
+        ["A-3", "A-4"]
+    );
+    assert_eq!(
+        references(&app, "filter[reference]=A-2&filter[quantity]=2").await,
+        ["A-2"]
+    );
+    let filters =
+        "%5B%7B%22field%22:%22quantity%22,%22operator%22:%22lte%22,%22value%22:%222%22%7D%5D";
+    assert_eq!(
+        references(&app, &format!("filters={filters}")).await,
+        ["A-1", "A-2"]
+    );
     let both = format!("filters={filters}&filter%5Bquantity%5D%5Bne%5D=1");
     assert_eq!(references(&app, &both).await, ["A-2"]);
 }
@@ -47,7 +70,10 @@ async fn the_same_as_a_body() {
         "sort":[{"field":"quantity","order":"desc"}],"fields":["reference"],"size":5}"#;
     let page = app.post(&format!("{ORDERS}/query"), body).await.json();
     assert_eq!(page["data"]["total"], 2);
-    assert_eq!(page["data"]["items"][0]["data"], serde_json::json!({"reference": "A-3"}));
+    assert_eq!(
+        page["data"]["items"][0]["data"],
+        serde_json::json!({"reference": "A-3"})
+    );
     for (body, code) in [
         ("{", "malformed_json"),
         (r#"{"pages":1}"#, "invalid_parameter"),
@@ -73,16 +99,22 @@ async fn cursors_walk_through_all_and_belong_to_their_question() {
         for item in page["data"]["items"].as_array().unwrap() {
             seen.push(item["data"]["quantity"].as_i64().unwrap());
         }
-        let Some(cursor) = page["data"]["next_cursor"].as_str() else { break };
+        let Some(cursor) = page["data"]["next_cursor"].as_str() else {
+            break;
+        };
         if first.is_empty() {
             cursor.clone_into(&mut first);
         }
         query = format!("size=2&sort=-quantity&cursor={cursor}");
     }
     assert_eq!(seen, [5, 4, 3, 2, 1]);
-    let other = app.get(&format!("{ORDERS}?size=2&sort=quantity&cursor={first}")).await;
+    let other = app
+        .get(&format!("{ORDERS}?size=2&sort=quantity&cursor={first}"))
+        .await;
     assert_snapshot!("cursor_mismatch", other.show());
-    let both = app.get(&format!("{ORDERS}?page=1&sort=-quantity&cursor={first}")).await;
+    let both = app
+        .get(&format!("{ORDERS}?page=1&sort=-quantity&cursor={first}"))
+        .await;
     assert_eq!(both.code(), "invalid_parameter");
 }
 
@@ -113,6 +145,12 @@ async fn parameters_are_read_strictly() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
         assert_eq!(answer.code(), code, "{query}");
     }
-    assert_snapshot!("unknown_parameter", app.get(&format!("{ORDERS}?sise=1")).await.show());
-    assert_snapshot!("unknown_field", app.get(&format!("{ORDERS}?sort=quantiti")).await.show());
+    assert_snapshot!(
+        "unknown_parameter",
+        app.get(&format!("{ORDERS}?sise=1")).await.show()
+    );
+    assert_snapshot!(
+        "unknown_field",
+        app.get(&format!("{ORDERS}?sort=quantiti")).await.show()
+    );
 }

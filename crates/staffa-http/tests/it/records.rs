@@ -16,7 +16,9 @@ async fn create_and_read() {
     assert_snapshot!("created", app.post(ORDERS, body).await.show());
     let found = app.get(&format!("{ORDERS}/{}", id(1))).await;
     assert_snapshot!("found", found.show());
-    let some = app.get(&format!("{ORDERS}/{}?fields=quantity,reference", id(1))).await;
+    let some = app
+        .get(&format!("{ORDERS}/{}?fields=quantity,reference", id(1)))
+        .await;
     assert_snapshot!("some_fields", some.show());
 }
 
@@ -24,12 +26,22 @@ async fn create_and_read() {
 async fn create_in_an_envelope() {
     let app = App::new().await;
     let body = r#"{"schema_name":"orders","data":{"reference":"A-1"}}"#;
-    assert_snapshot!("created_enveloped", app.post("/api/v1/records", body).await.show());
-    for body in [r#"{"data":{}}"#, r#"{"schema_name":"orders"}"#, "[]", r#"{"schema_name":1}"#] {
+    assert_snapshot!(
+        "created_enveloped",
+        app.post("/api/v1/records", body).await.show()
+    );
+    for body in [
+        r#"{"data":{}}"#,
+        r#"{"schema_name":"orders"}"#,
+        "[]",
+        r#"{"schema_name":1}"#,
+    ] {
         let answer = app.post("/api/v1/records", body).await;
         assert!(answer.status.is_client_error(), "{body}: {}", answer.show());
     }
-    let unknown = app.post("/api/v1/records", r#"{"schema_name":"nope","data":{}}"#).await;
+    let unknown = app
+        .post("/api/v1/records", r#"{"schema_name":"nope","data":{}}"#)
+        .await;
     assert_eq!(unknown.code(), "schema_not_found");
     assert_eq!(app.count("orders").await, 1);
 }
@@ -39,13 +51,17 @@ async fn replace_and_patch() {
     let app = App::new().await.with_orders(1).await;
     let path = format!("{ORDERS}/{}", id(1));
     let json = [("content-type", "application/json")];
-    let replaced = app.call("PUT", &path, &json, r#"{"reference":"B-1"}"#).await;
+    let replaced = app
+        .call("PUT", &path, &json, r#"{"reference":"B-1"}"#)
+        .await;
     assert_eq!(replaced.status, StatusCode::OK, "{}", replaced.text());
     assert_eq!(replaced.header("etag"), "\"2\"");
     let merge = [("content-type", "application/merge-patch+json")];
     let patched = app.call("PATCH", &path, &merge, r#"{"quantity":7}"#).await;
     assert_snapshot!("patched", patched.show());
-    let bad = app.call("PATCH", &path, &json, r#"{"reference":null}"#).await;
+    let bad = app
+        .call("PATCH", &path, &json, r#"{"reference":null}"#)
+        .await;
     assert_snapshot!("patch_refused", bad.show());
 }
 
@@ -55,7 +71,8 @@ async fn a_change_may_insist_on_a_version() {
     let path = format!("{ORDERS}/{}", id(1));
     let put = async |tag: &str| {
         let headers = [("content-type", "application/json"), ("if-match", tag)];
-        app.call("PUT", &path, &headers, r#"{"reference":"B"}"#).await
+        app.call("PUT", &path, &headers, r#"{"reference":"B"}"#)
+            .await
     };
     assert_snapshot!("version_mismatch", put("\"9\"").await.show());
     for tag in ["W/\"1\"", "\"x\"", "\"0\", \"5\""] {
@@ -66,7 +83,8 @@ async fn a_change_may_insist_on_a_version() {
     assert_eq!(put("\"7\", \"2\"").await.status, StatusCode::OK);
     assert_eq!(put("*").await.status, StatusCode::OK);
     let delete = async |tag: &str| {
-        app.call("DELETE", &path, &[("if-match", tag)], Body::empty()).await
+        app.call("DELETE", &path, &[("if-match", tag)], Body::empty())
+            .await
     };
     assert_eq!(delete("\"1\"").await.code(), "version_mismatch");
     assert_eq!(delete("W/\"4\"").await.code(), "version_mismatch");
@@ -78,8 +96,10 @@ async fn a_change_may_insist_on_a_version() {
 async fn a_reader_may_have_the_version_already() {
     let app = App::new().await.with_orders(1).await;
     let path = format!("{ORDERS}/{}", id(1));
-    let get =
-        async |tag: &str| app.call("GET", &path, &[("if-none-match", tag)], Body::empty()).await;
+    let get = async |tag: &str| {
+        app.call("GET", &path, &[("if-none-match", tag)], Body::empty())
+            .await
+    };
     for tag in ["\"1\"", "W/\"1\"", "*", "\"8\", \"1\""] {
         let answer = get(tag).await;
         assert_eq!(answer.status, StatusCode::NOT_MODIFIED, "{tag}");
@@ -96,8 +116,12 @@ async fn delete_then_everything_is_a_404() {
     let gone = app.call("DELETE", &path, &[], Body::empty()).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
     let json = [("content-type", "application/json")];
-    for (method, body) in [("GET", ""), ("PUT", r#"{"reference":"x"}"#), ("PATCH", "{}"), ("DELETE", "")]
-    {
+    for (method, body) in [
+        ("GET", ""),
+        ("PUT", r#"{"reference":"x"}"#),
+        ("PATCH", "{}"),
+        ("DELETE", ""),
+    ] {
         let answer = app.call(method, &path, &json, body).await;
         assert_eq!(answer.code(), "record_not_found", "{method}");
     }
@@ -118,8 +142,12 @@ async fn taken_values_and_append_only_schemas_are_refused() {
     let app = App::new().await.with_orders(1).await;
     let taken = app.post(ORDERS, r#"{"reference":"A-1"}"#).await;
     assert_snapshot!("unique_violation", taken.show());
-    let reading = app.post("/api/v1/records/readings", r#"{"sensor":"s"}"#).await;
+    let reading = app
+        .post("/api/v1/records/readings", r#"{"sensor":"s"}"#)
+        .await;
     assert_eq!(reading.status, StatusCode::CREATED);
-    let delete = app.call("DELETE", reading.header("location"), &[], Body::empty()).await;
+    let delete = app
+        .call("DELETE", reading.header("location"), &[], Body::empty())
+        .await;
     assert_snapshot!("unsupported_change", delete.show());
 }

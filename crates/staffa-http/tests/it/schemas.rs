@@ -9,11 +9,19 @@ use crate::app::App;
 async fn schemas_are_listed_and_described() {
     let app = App::new().await.with_orders(2).await;
     let list = app.get("/api/v1/schemas").await.json();
-    let names: Vec<_> = list.as_array().unwrap().iter().map(|s| s["name"].clone()).collect();
+    let names: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["name"].clone())
+        .collect();
     assert_eq!(names, ["orders", "readings"]);
     assert_eq!(list[0]["record_count"], 2);
     assert_snapshot!("readings", app.get("/api/v1/schemas/readings").await.show());
-    assert_snapshot!("json_schema", app.get("/api/v1/schemas/readings/json-schema").await.show());
+    assert_snapshot!(
+        "json_schema",
+        app.get("/api/v1/schemas/readings/json-schema").await.show()
+    );
     assert_snapshot!("no_schema", app.get("/api/v1/schemas/nope").await.show());
 }
 
@@ -34,11 +42,17 @@ async fn every_described_route_is_there() {
     let app = App::new().await;
     let document = app.get("/openapi.json").await.json();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let path = path.replace("{id}", &crate::app::id(1)).replace("{name}", "orders");
+        let path = path
+            .replace("{id}", &crate::app::id(1))
+            .replace("{name}", "orders");
         for method in item.as_object().unwrap().keys() {
             let method = method.to_uppercase();
             let answer = app.call(&method, &path, &[], "").await;
-            assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_ne!(
+                answer.status,
+                StatusCode::METHOD_NOT_ALLOWED,
+                "{method} {path}"
+            );
             if answer.status == StatusCode::NOT_FOUND {
                 assert_ne!(answer.code(), "route_not_found", "{method} {path}");
             }
@@ -52,7 +66,10 @@ async fn the_page_loads_nothing_from_elsewhere() {
     for path in ["/docs", "/docs/app.js", "/docs/style.css"] {
         let file = app.get(path).await;
         assert_eq!(file.status, StatusCode::OK);
-        assert!(file.header("content-security-policy").contains("script-src 'self'"));
+        assert!(
+            file.header("content-security-policy")
+                .contains("script-src 'self'")
+        );
         for outside in ["src=\"http", "href=\"http", "url(http", "import("] {
             assert!(!file.text().contains(outside), "{path}: {outside}");
         }
@@ -69,10 +86,15 @@ async fn the_admin_listener_has_health_and_metrics_alone() {
     let metrics = std::sync::Arc::new(|| "up 1\n".to_owned());
     let admin = staffa_http::admin_router(state.unwrap(), metrics);
     let get = async |path: &str| {
-        let request = crate::app::request("GET", path).body(axum::body::Body::empty()).unwrap();
+        let request = crate::app::request("GET", path)
+            .body(axum::body::Body::empty())
+            .unwrap();
         let response = admin.clone().oneshot(request).await.unwrap();
         let status = response.status();
-        (status, response.into_body().collect().await.unwrap().to_bytes())
+        (
+            status,
+            response.into_body().collect().await.unwrap().to_bytes(),
+        )
     };
     assert_eq!(get("/metrics").await, (StatusCode::OK, "up 1\n".into()));
     assert_eq!(get("/health/ready").await.0, StatusCode::OK);

@@ -25,7 +25,11 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(serve(listener, app.api, options, shutdown.clone()));
-        Self { address, shutdown, task }
+        Self {
+            address,
+            shutdown,
+            task,
+        }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -52,8 +56,11 @@ const GET: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
 #[tokio::test]
 async fn slow_clients_are_cut_off() {
     let short = Duration::from_millis(50);
-    let options =
-        ServeOptions { first_byte_timeout: short, header_timeout: short, ..ServeOptions::default() };
+    let options = ServeOptions {
+        first_byte_timeout: short,
+        header_timeout: short,
+        ..ServeOptions::default()
+    };
     let server = Server::start(options).await;
     let mut silent = server.connect().await;
     let mut slow = server.connect().await;
@@ -63,7 +70,11 @@ async fn slow_clients_are_cut_off() {
     // The second head of a connection has to be as quick as the first.
     let mut second = server.connect().await;
     second.write_all(GET).await.unwrap();
-    assert!(read_answer(&mut second).await.starts_with("HTTP/1.1 200 OK"));
+    assert!(
+        read_answer(&mut second)
+            .await
+            .starts_with("HTTP/1.1 200 OK")
+    );
     second.write_all(b"GET /").await.unwrap();
     assert!(!read_to_end(&mut second).await.contains("200 OK"));
 }
@@ -103,8 +114,10 @@ async fn shutting_down_lets_requests_finish_and_closes_idle_connections() {
 
 #[tokio::test]
 async fn shutting_down_does_not_wait_for_ever() {
-    let options =
-        ServeOptions { drain_timeout: Duration::from_millis(50), ..ServeOptions::default() };
+    let options = ServeOptions {
+        drain_timeout: Duration::from_millis(50),
+        ..ServeOptions::default()
+    };
     let server = Server::start(options).await;
     let mut busy = server.connect().await;
     let head = "POST /api/v1/records/orders HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\
@@ -124,8 +137,15 @@ async fn a_stream_ends_with_its_final_chunk_and_trailers() {
     stream.write_all(head.as_bytes()).await.unwrap();
     let answer = read_to_end(&mut stream).await;
     assert!(answer.contains("A-1"), "{answer}");
-    let end = answer.rsplit("\r\n0\r\n").next().unwrap().to_ascii_lowercase();
-    assert!(end.contains("x-row-count: 1") && end.contains("x-stream-status: complete"), "{answer}");
+    let end = answer
+        .rsplit("\r\n0\r\n")
+        .next()
+        .unwrap()
+        .to_ascii_lowercase();
+    assert!(
+        end.contains("x-row-count: 1") && end.contains("x-stream-status: complete"),
+        "{answer}"
+    );
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
@@ -137,12 +157,19 @@ async fn broken_heads_are_refused() {
         "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n".to_owned(),
         "NONSENSE\r\n\r\n".to_owned(),
         "GET / HTTP/1.1\r\nhost : a\r\n\r\n".to_owned(),
-        format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(70_000)),
+        format!(
+            "GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
+            "a".repeat(70_000)
+        ),
     ] {
         let mut stream = server.connect().await;
         let _ = stream.write_all(head.as_bytes()).await;
         let answer = read_to_end(&mut stream).await;
         let status = answer.get(9..12).unwrap_or_default();
-        assert!(["400", "431"].contains(&status), "{}: {answer}", &head[..head.len().min(40)]);
+        assert!(
+            ["400", "431"].contains(&status),
+            "{}: {answer}",
+            &head[..head.len().min(40)]
+        );
     }
 }

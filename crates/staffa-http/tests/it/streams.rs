@@ -19,8 +19,13 @@ async fn lines_of_records() {
     assert_eq!(trailers["x-stream-status"], "complete");
     let query = "sort=-quantity&limit=2&fields=reference,quantity&shape=data&end_marker=true";
     assert_snapshot!("lines", app.get(&format!("{STREAM}?{query}")).await.show());
-    let none = app.get(&format!("{STREAM}?filter[quantity][gt]=99&end_marker=true")).await;
-    assert_eq!(none.text(), "{\"$end\":{\"rows\":0,\"status\":\"complete\"}}\n");
+    let none = app
+        .get(&format!("{STREAM}?filter[quantity][gt]=99&end_marker=true"))
+        .await;
+    assert_eq!(
+        none.text(),
+        "{\"$end\":{\"rows\":0,\"status\":\"complete\"}}\n"
+    );
 }
 
 #[tokio::test]
@@ -30,7 +35,9 @@ async fn csv_by_format_or_accept() {
     let by_format = app.get(&format!("{STREAM}?{query}&format=csv")).await;
     assert_snapshot!("csv", by_format.show());
     let accept = [("accept", "text/csv")];
-    let by_accept = app.call("GET", &format!("{STREAM}?{query}"), &accept, Body::empty()).await;
+    let by_accept = app
+        .call("GET", &format!("{STREAM}?{query}"), &accept, Body::empty())
+        .await;
     assert_eq!(by_accept.text(), by_format.text());
     let accept = [("accept", "image/png")];
     let neither = app.call("GET", STREAM, &accept, Body::empty()).await;
@@ -40,11 +47,19 @@ async fn csv_by_format_or_accept() {
 #[tokio::test]
 async fn what_does_not_go_together_is_refused() {
     let app = App::new().await;
-    for query in ["format=xml", "format=csv&end_marker=true", "format=csv&shape=record", "limit=-1"] {
+    for query in [
+        "format=xml",
+        "format=csv&end_marker=true",
+        "format=csv&shape=record",
+        "limit=-1",
+    ] {
         let answer = app.get(&format!("{STREAM}?{query}")).await;
         assert_eq!(answer.code(), "invalid_parameter", "{query}");
     }
-    assert_eq!(app.get("/api/v1/records/nope/stream").await.code(), "schema_not_found");
+    assert_eq!(
+        app.get("/api/v1/records/nope/stream").await.code(),
+        "schema_not_found"
+    );
 }
 
 #[tokio::test]

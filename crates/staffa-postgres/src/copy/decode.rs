@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
 use crate::copy::numeric::read_numeric;
-use crate::copy::{CodecError, EPOCH_DAYS, EPOCH_MICROS};
+use crate::copy::{CodecError, EPOCH_DAYS, EPOCH_MICROS, HEADER};
 
 /// Record batches in the making from rows of binary values.
 #[derive(Debug)]
@@ -52,13 +52,10 @@ impl BatchBuilder {
         Ok(())
     }
 
-    /// Adds one COPY BINARY row; false at the trailer.
-    #[cfg(test)]
-    pub(crate) fn push_copied(&mut self, mut row: &[u8]) -> Result<bool, CodecError> {
+    /// Adds the COPY BINARY row at the front, and moves behind it; false at the trailer.
+    pub(crate) fn push_copied(&mut self, rows: &mut &[u8]) -> Result<bool, CodecError> {
         let short = || CodecError::new("row is cut short");
-        let count = take::<2>(&mut row)
-            .map(i16::from_be_bytes)
-            .ok_or_else(short)?;
+        let count = take::<2>(rows).map(i16::from_be_bytes).ok_or_else(short)?;
         if count < 0 {
             return Ok(false);
         }
@@ -66,7 +63,7 @@ impl BatchBuilder {
             return Err(CodecError::new("row has another number of fields"));
         }
         for column in &mut self.columns {
-            column.push(take_field(&mut row)?)?;
+            column.push(take_field(rows)?)?;
         }
         self.len += 1;
         Ok(true)
@@ -79,6 +76,30 @@ impl BatchBuilder {
         self.len = 0;
         RecordBatch::try_new_with_options(Arc::clone(&self.layout), columns?, &options)
             .map_err(|error| CodecError::new(error.to_string()))
+    }
+}
+
+/// Reads what a COPY sends: a header before the first row, whole rows in each message, a
+/// trailer behind the last.
+#[derive(Debug, Default)]
+pub(crate) struct CopyDecoder {
+    begun: bool,
+}
+
+impl CopyDecoder {
+    pub(crate) fn push(
+        &mut self,
+        mut message: &[u8],
+        batch: &mut BatchBuilder,
+    ) -> Result<(), CodecError> {
+        if !self.begun {
+            message = message
+                .strip_prefix(HEADER)
+                .ok_or_else(|| CodecError::new("copy has another header"))?;
+            self.begun = true;
+        }
+        while !message.is_empty() && batch.push_copied(&mut message)? {}
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use staffa_domain::value::format_decimal;
-use staffa_domain::{PropertyType, RecordId, Timestamp, Value};
+use staffa_domain::{PropertyType, RecordId, Value};
 
 use crate::copy::encode::{Column, put_array_head, put_value, with_length};
 use crate::types;
@@ -171,10 +171,27 @@ fn item_text(items: &Column<'_>, item: usize) -> String {
         }
         Column::Boolean(array) => array.value(item).to_string(),
         Column::Date(array) => Value::Date(array.value(item)).to_string(),
-        Column::Datetime(array) => Timestamp::from_micros(array.value(item)).to_string(),
+        Column::Datetime(array) => datetime_text(array.value(item)),
         Column::Uuid(array) => uuid::Uuid::from_slice(array.value(item))
             .unwrap_or_default()
             .to_string(),
         Column::List { .. } => String::new(),
     }
+}
+
+/// A moment as `2026-01-31 12:00:00.000001+00`, to the last one that a record may hold.
+fn datetime_text(micros: i64) -> String {
+    const SECOND: i64 = 1_000_000;
+    const DAY: i64 = 86_400 * SECOND;
+    let days = i32::try_from(micros.div_euclid(DAY)).unwrap_or(i32::MAX);
+    let rest = micros.rem_euclid(DAY);
+    let seconds = rest / SECOND;
+    format!(
+        "{} {:02}:{:02}:{:02}.{:06}+00",
+        Value::Date(days),
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60,
+        rest % SECOND,
+    )
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{FixedSizeBinaryBuilder, Int64Builder, ListBuilder, StringBuilder};
+use arrow_array::builder::{
+    FixedSizeBinaryBuilder, Int64Builder, ListBuilder, StringBuilder, TimestampMicrosecondBuilder,
+};
 use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch,
     StringArray, TimestampMicrosecondArray,
@@ -13,10 +15,13 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 
-use super::decode::BatchBuilder;
+use staffa_domain::Timestamp;
+
+use super::decode::{BatchBuilder, CopyDecoder};
 use super::encode::{Column, put_row};
 use super::numeric::{put_numeric, read_numeric};
-use super::{HEADER, TRAILER, array_literal};
+use super::param::array_literal;
+use super::{HEADER, TRAILER};
 
 const DECIMAL_MAX: i128 = 10_i128.pow(38) - 1;
 
@@ -27,7 +32,8 @@ fn batch(columns: Vec<ArrayRef>) -> RecordBatch {
     RecordBatch::try_new(schema, columns).unwrap()
 }
 
-/// Encodes each row by itself, as COPY frames them, and decodes them.
+/// Encodes rows as COPY frames them and sends them: the first two with the header, the
+/// others each by itself.
 fn there_and_back(given: &RecordBatch) -> RecordBatch {
     let columns: Vec<Column<'_>> = given
         .columns()
@@ -35,12 +41,16 @@ fn there_and_back(given: &RecordBatch) -> RecordBatch {
         .map(|array| Column::new(&**array).unwrap())
         .collect();
     let mut builder = BatchBuilder::new(given.schema()).unwrap();
+    let mut decoder = CopyDecoder::default();
+    let mut bytes = BytesMut::from(HEADER);
     for row in 0..given.num_rows() {
-        let mut bytes = BytesMut::new();
         put_row(&columns, row, &mut bytes);
-        assert!(builder.push_copied(&bytes).unwrap());
+        if row > 0 {
+            decoder.push(&bytes, &mut builder).unwrap();
+            bytes.clear();
+        }
     }
-    assert!(!builder.push_copied(TRAILER).unwrap());
+    decoder.push(TRAILER, &mut builder).unwrap();
     builder.finish().unwrap()
 }
 
@@ -113,7 +123,7 @@ proptest! {
         let decimals = Decimal128Array::from(vec![0]).with_precision_and_scale(38, 4).unwrap();
         let layout = batch(vec![Arc::new(lists), Arc::new(decimals)]).schema();
         let mut builder = BatchBuilder::new(layout).unwrap();
-        let _ = builder.push_copied(&bytes);
+        let _ = builder.push_copied(&mut &*bytes);
         let _ = read_numeric(&bytes, 4);
     }
 }
@@ -145,6 +155,21 @@ fn numbers_that_do_not_fit_are_refused() {
         read_numeric(&[0, 1, 0, 20, 0, 0, 0, 0, 0, 1], 0).is_err(),
         "beyond 38 digits"
     );
+}
+
+#[test]
+fn array_text_spells_every_moment() {
+    let mut lists = ListBuilder::new(TimestampMicrosecondBuilder::new());
+    let moments = [Timestamp::MIN, Timestamp::from_micros(-1), Timestamp::MAX];
+    lists.append_value(moments.map(|at| Some(at.as_micros())));
+    let lists = lists.finish();
+    let text = array_literal(&Column::new(&lists).unwrap(), 0);
+    let expected = [
+        r#"{"0001-01-01 00:00:00.000000+00""#,
+        r#""1969-12-31 23:59:59.999999+00""#,
+        r#""9999-12-31 23:59:59.999999+00"}"#,
+    ];
+    assert_eq!(text, expected.join(","));
 }
 
 #[test]

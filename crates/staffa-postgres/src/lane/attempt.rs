@@ -256,12 +256,14 @@ impl<'a> Attempt<'a> {
     /// Right for a step of one operation; a step of several is taken apart anyway.
     async fn missing(&self, step: &Step<'_>) -> Failure {
         let operation = step.operation;
-        let id = match &step.work {
-            Work::Replace(changes) => changes.first().map(|change| change.id),
-            Work::Delete(deletes) => deletes.first().map(|(id, _)| *id),
+        let record = match &step.work {
+            Work::Replace(changes) => changes
+                .first()
+                .map(|change| (change.id, Some(change.expected))),
+            Work::Delete(deletes) => deletes.first().copied(),
             Work::Create(_) | Work::Assert(..) => None,
         };
-        let Some(id) = id else {
+        let Some((id, expected)) = record else {
             return Failure::Operation(StorageError::RecordNotFound { operation });
         };
         let sql = format!(
@@ -275,6 +277,13 @@ impl<'a> Attempt<'a> {
             Err(error) => return failed(error, step),
         };
         match rows.first().and_then(|row| row.try_get::<_, i64>(0).ok()) {
+            // A record cannot move to another shard.
+            Some(current)
+                if Some(current) == expected && step.schema.schema().distributed_by.is_some() =>
+            {
+                let message = "the property that distributes the records cannot be changed";
+                Failure::Operation(StorageError::Unsupported(message.to_owned()))
+            }
             Some(current) => {
                 Failure::Operation(StorageError::VersionMismatch { operation, current })
             }

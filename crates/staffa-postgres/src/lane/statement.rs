@@ -181,8 +181,15 @@ fn replace(
     let sets: Vec<String> = targets
         .iter()
         .filter(|target| target.name != "id" && Some(&target.name) != fixed.as_ref())
-        .map(|target| format!("{} = {}", target.name, value(target)))
+        .map(|target| format!("{0} = given.{0}", target.name))
         .collect();
+    let values: Vec<String> = targets
+        .iter()
+        .map(|target| format!("{} AS {}", value(target), target.name))
+        .collect();
+    let same_shard = fixed.map_or_else(String::new, |name| {
+        format!(" AND held.{name} = given.{name}")
+    });
     let mut expected = ArrayParam::new(Type::INT8);
     for change in &changes {
         expected.push(Some(&change.expected.to_be_bytes()));
@@ -193,10 +200,14 @@ fn replace(
         changes.iter().map(|change| change.batch),
     )?);
     Ok(Statement {
+        // Casts from text are not to be had in a distributed update itself.
         sql: format!(
-            "UPDATE {} AS held SET {} FROM unnest($1::int8[], {arrays}) AS given(expected, \
-             {names}) WHERE held.id = given.id AND held.version = given.expected \
+            "WITH given AS MATERIALIZED (SELECT expected, {} \
+             FROM unnest($1::int8[], {arrays}) AS given(expected, {names})) \
+             UPDATE {} AS held SET {} FROM given \
+             WHERE held.id = given.id AND held.version = given.expected{same_shard} \
              RETURNING held.id",
+            values.join(", "),
             names::table(schema),
             sets.join(", "),
         ),

@@ -165,11 +165,14 @@ impl Merge<'_> {
     /// The first record without a match; one that comes again has none where `once`.
     async fn first_missing(&self, key: &[usize], once: bool) -> Result<Option<u64>, Fault> {
         let again = if once { "turn > 1 OR " } else { "" };
+        let keys = self.names(key).join(", ");
+        // Joins of common tables, which Citus can run where it cannot correlate.
         let sql = format!(
-            "SELECT min(place) - 1 FROM (SELECT *, row_number() OVER (PARTITION BY {} \
-             ORDER BY place) AS turn FROM {STAGE}) AS given \
-             WHERE {again}NOT EXISTS (SELECT 1 FROM {} AS held WHERE {})",
-            self.names(key).join(", "),
+            "WITH given AS MATERIALIZED (SELECT {keys}, place, \
+             row_number() OVER (PARTITION BY {keys} ORDER BY place) AS turn FROM {STAGE}), \
+             known AS (SELECT given.place FROM {} AS held JOIN given ON {}) \
+             SELECT min(place) - 1 FROM given \
+             WHERE {again}place NOT IN (SELECT place FROM known)",
             names::table(self.schema),
             self.matches(key, "given"),
         );
@@ -211,10 +214,11 @@ impl Merge<'_> {
             pairs.collect::<Vec<_>>().join(" OR ")
         };
         let sql = format!(
-            "SELECT min(given.place) - 1 FROM {STAGE} AS given \
-             WHERE EXISTS (SELECT 1 FROM {} AS held WHERE {} AND ({})) \
-             OR EXISTS (SELECT 1 FROM {STAGE} AS earlier \
-             WHERE earlier.place < given.place AND {} AND ({}))",
+            "WITH given AS MATERIALIZED (SELECT * FROM {STAGE}), \
+             taken AS (SELECT given.place FROM {} AS held JOIN given ON {} WHERE {} \
+             UNION ALL SELECT given.place FROM given JOIN given AS earlier \
+             ON earlier.place < given.place AND {} WHERE {}) \
+             SELECT min(place) - 1 FROM taken",
             names::table(self.schema),
             same("held", "given"),
             other("held", "given"),

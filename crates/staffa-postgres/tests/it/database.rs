@@ -6,6 +6,8 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use staffa_postgres::Options;
 
+use crate::proxy::Proxy;
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// The server to test on, if there is one.
@@ -37,6 +39,26 @@ impl Database {
         options.pool_size = 4;
         options.stream_pool_size = 4;
         options
+    }
+
+    /// The options for this database by way of a relay.
+    pub(crate) fn options_through(&self, proxy: &Proxy) -> Options {
+        let config = self.config();
+        let user = config.get_user().unwrap_or("postgres");
+        let password = config.get_password().map(String::from_utf8_lossy);
+        let password = password.map_or_else(String::new, |word| format!("password={word}"));
+        let mut options = self.options();
+        options.url = format!(
+            "host=127.0.0.1 port={} dbname={} user={user} {password}",
+            proxy.port(),
+            self.name,
+        );
+        options
+    }
+
+    /// How the database is reached.
+    pub(crate) fn config(&self) -> Config {
+        address(&self.name).parse().expect("an address")
     }
 
     /// A connection of the test's own.

@@ -5,7 +5,9 @@
 //! and say that they were skipped.
 
 mod adapter;
+mod citus;
 mod database;
+mod proxy;
 
 use staffa_testkit::MemoryEngine;
 use staffa_testkit::conformance::Fixture;

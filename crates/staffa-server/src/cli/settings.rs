@@ -55,12 +55,22 @@ pub(super) fn load(
     matches: &ArgMatches,
     invocation: &Invocation,
 ) -> anyhow::Result<(Vec<Resolved>, Config)> {
+    load_with(matches, invocation, &[])
+}
+
+/// Reads and checks the configuration with settings that the command itself makes.
+pub(super) fn load_with(
+    matches: &ArgMatches,
+    invocation: &Invocation,
+    made: &[(&'static str, String)],
+) -> anyhow::Result<(Vec<Resolved>, Config)> {
     let mut flags = BTreeMap::new();
     for setting in SETTINGS {
         if let Some(text) = matches.get_one::<String>(setting.name) {
             flags.insert(setting.name, text.clone());
         }
     }
+    flags.extend(made.iter().cloned());
     let inputs = Inputs {
         flags,
         environment: invocation.environment.clone(),

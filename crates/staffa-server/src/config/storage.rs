@@ -3,6 +3,9 @@
 /// The embedded engine's name.
 pub(crate) const EMBEDDED: &str = "duckdb";
 
+/// The file that the embedded engine keeps in the data folder.
+pub(crate) const FILE: &str = "staffa.duckdb";
+
 /// What the setting takes, to complete "expected …".
 pub(crate) const EXPECTED: &str = "duckdb or a postgres://user@host/database URL";
 
@@ -17,6 +20,26 @@ pub(crate) fn is_postgres(text: &str) -> bool {
         .strip_prefix("postgres://")
         .or_else(|| text.strip_prefix("postgresql://"));
     rest.is_some_and(|rest| !rest.is_empty())
+}
+
+/// What names a storage on its own, to complete "expected …".
+pub(crate) const PLACE_EXPECTED: &str =
+    "duckdb:<data folder> or a postgres://user@host/database URL";
+
+/// The settings that mean the storage that a text names on its own: the URL of a server, or
+/// the embedded engine and its data folder.
+pub(crate) fn place(text: &str) -> Option<Vec<(&'static str, String)>> {
+    if is_postgres(text) {
+        return Some(vec![("storage", text.to_owned())]);
+    }
+    let (engine, folder) = text.split_once(':')?;
+    let named = engine == EMBEDDED && !folder.is_empty() && !folder.starts_with("//");
+    named.then(|| {
+        vec![
+            ("storage", EMBEDDED.to_owned()),
+            ("data_dir", folder.to_owned()),
+        ]
+    })
 }
 
 /// The text with a password in it, of the user part or of a parameter, replaced by `***`.
@@ -49,7 +72,7 @@ fn masked_parameter(parameter: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_engine, masked};
+    use super::{is_engine, masked, place};
 
     #[test]
     fn engines() {
@@ -59,6 +82,30 @@ mod tests {
         assert!(!is_engine("postgres://"));
         assert!(!is_engine("mysql://localhost"));
         assert!(!is_engine("DuckDB"));
+    }
+
+    #[test]
+    fn a_place_names_engine_and_data() {
+        let embedded = place("duckdb:/var/a:b").unwrap();
+        assert_eq!(
+            embedded,
+            [
+                ("storage", "duckdb".to_owned()),
+                ("data_dir", "/var/a:b".to_owned())
+            ]
+        );
+        let url = "postgres:///d?host=/run/postgresql";
+        assert_eq!(place(url).unwrap(), [("storage", url.to_owned())]);
+        for text in [
+            "duckdb",
+            "duckdb:",
+            "duckdb://a",
+            "sqlite:a",
+            "a",
+            "postgres:a",
+        ] {
+            assert_eq!(place(text), None, "{text}");
+        }
     }
 
     #[test]

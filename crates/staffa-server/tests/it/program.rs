@@ -143,6 +143,30 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Waits until the server has said some words; gives all that it said so far.
+    pub(crate) fn wait_for(&self, words: &str) -> String {
+        loop {
+            let text = self.text.lock().unwrap().clone();
+            if text.contains(words) {
+                return text;
+            }
+            assert!(
+                !self.reader.as_ref().unwrap().is_finished(),
+                "it ended early:\n{text}"
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    /// Sends SIGKILL and waits for the end: what a power cut is to the process.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // Both fail where the server has ended already.
@@ -151,13 +175,30 @@ impl Drop for Running {
     }
 }
 
-/// A GET with the plainest of clients; HTTP/1.0, so that the end of the answer is its length.
+/// A GET with the plainest of clients.
 pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let head = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    exchange(address, &head, b"").unwrap()
+}
+
+/// A POST that answers nothing where the server went away before its answer.
+pub(crate) fn post(address: &str, path: &str, kind: &str, body: &[u8]) -> Option<(u16, String)> {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: {kind}\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    exchange(address, &head, body)
+}
+
+/// HTTP/1.0, so that the end of the connection is the end of the answer.
+fn exchange(address: &str, head: &str, body: &[u8]) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body).ok()?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, body.to_owned())
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
 }

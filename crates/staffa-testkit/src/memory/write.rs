@@ -94,7 +94,9 @@ fn apply(state: &mut State, index: usize, operation: Operation) -> Result<(), St
             let records = records_of(batch.schema(), batch.records());
             for (row, record) in records.into_iter().enumerate() {
                 check_version(content, index, record.id, Some(expected))?;
-                content.replace(record).map_err(taken(batch.origin(row).0))?;
+                content
+                    .replace(record)
+                    .map_err(taken(batch.origin(row).0))?;
             }
         }
         Operation::Delete {

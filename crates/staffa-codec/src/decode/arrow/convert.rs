@@ -56,7 +56,7 @@ pub(super) fn repeat(property: &Property, data_type: &DataType, len: usize) -> A
             None => column.push_null(),
         }
     }
-    column.finish(data_type)
+    column.finish(data_type, true)
 }
 
 /// Makes an array one of `target`, the layout of `kind`; an error when no value could fit.
@@ -233,7 +233,7 @@ fn from_text(
         }
     }
     Converted {
-        array: column.finish(target),
+        array: column.finish(target, true),
         flaws,
     }
 }

@@ -53,8 +53,11 @@ fn quotes_hold_anything() {
 fn a_record_that_is_wrong_costs_itself_alone() {
     let body = b"a,b\nx\nq\"q,1\n\"x\"y,1\nx,1,2\n\"two\nlines\",x\n\nx,\xff\nx,7\n";
     let batch = decode_one(InputFormat::Csv, &things(), body);
-    let found: Vec<_> =
-        batch.errors.iter().map(|e| (e.index, e.line, e.pointer.as_str(), e.code)).collect();
+    let found: Vec<_> = batch
+        .errors
+        .iter()
+        .map(|e| (e.index, e.line, e.pointer.as_str(), e.code))
+        .collect();
     let malformed = |index, line| (index, Some(line), "", Code::Malformed);
     assert_eq!(
         found,
@@ -68,14 +71,21 @@ fn a_record_that_is_wrong_costs_itself_alone() {
         ]
     );
     assert_eq!(rows(&batch)[6]["b"], 7);
-    assert_eq!(batch.origin.lines.as_deref(), Some(&[2, 3, 4, 5, 6, 9, 10][..]));
+    assert_eq!(
+        batch.origin.lines.as_deref(),
+        Some(&[2, 3, 4, 5, 6, 9, 10][..])
+    );
 }
 
 #[test]
 fn cells_of_json_say_where_they_are_wrong() {
     let body = "i,j\n\"{\"\"k\"\":1,\"\"k\"\":2}\",\"[1,\"\"x\"\"]\"\n{,[\n[],{}\n";
     let batch = decode_one(InputFormat::Csv, &things(), body.as_bytes());
-    let found: Vec<_> = batch.errors.iter().map(|e| (e.index, e.pointer.as_str(), e.code)).collect();
+    let found: Vec<_> = batch
+        .errors
+        .iter()
+        .map(|e| (e.index, e.pointer.as_str(), e.code))
+        .collect();
     assert_eq!(
         found,
         [
@@ -103,8 +113,13 @@ fn a_null_value_and_a_delimiter_may_be_chosen() {
     let (batches, outcome) = drive(decoder.as_mut(), [&body[..]]);
     outcome.unwrap();
     let found = rows(&batches[0]);
-    let taken: Vec<_> = (0..3).map(|at| [&found[at]["a"], &found[at]["b"], &found[at]["c"]]).collect();
-    assert_eq!(json!(taken), json!([[null, null, null], ["NA", 1, null], ["na,x", 2, 0.5]]));
+    let taken: Vec<_> = (0..3)
+        .map(|at| [&found[at]["a"], &found[at]["b"], &found[at]["c"]])
+        .collect();
+    assert_eq!(
+        json!(taken),
+        json!([[null, null, null], ["NA", 1, null], ["na,x", 2, 0.5]])
+    );
     assert_eq!(batches[0].errors, []);
 }
 
@@ -126,7 +141,11 @@ fn a_header_is_checked() {
     assert_eq!(error.pointer, "/zz");
     let batch = decode_one(InputFormat::Csv, &lenient(), b"zz,b,yy\n1,2,\"3\n4\"\n");
     assert_eq!(value(&batch, "b"), 2);
-    assert!(decode(InputFormat::Csv, &things(), b"\xef\xbb\xbf\"a\",b").unwrap().is_empty());
+    assert!(
+        decode(InputFormat::Csv, &things(), b"\xef\xbb\xbf\"a\",b")
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]

@@ -34,7 +34,12 @@ fn an_object_or_an_array_in_either_order() {
             assert_eq!(decoder.shape(), Some(shape), "{body}");
             let batch = decoder.take();
             let found = batch.map_or(json!([]), |batch| rows(&batch));
-            let found: Vec<_> = found.as_array().unwrap().iter().map(|r| r["b"].clone()).collect();
+            let found: Vec<_> = found
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|r| r["b"].clone())
+                .collect();
             assert_eq!(json!(found), json!(expected), "{body}");
             assert!(decoder.take().is_none());
         }
@@ -51,24 +56,68 @@ fn the_place_of_a_fault_is_told() {
         ("{}", MalformedJson, "/schema_name"),
         ("{\"schema_name\":\"things\"}", MalformedJson, "/data"),
         ("{\"data\":[]}", MalformedJson, "/schema_name"),
-        ("{\"schema_name\":1,\"data\":[]}", MalformedJson, "/schema_name"),
-        ("{\"schema_name\":\"things\",\"data\":1}", MalformedJson, "/data"),
-        ("{\"schema_name\":\"things\",\"data\":null}", MalformedJson, "/data"),
-        ("{\"schema_name\":\"things\",\"x/y\":1}", UnknownProperty, "/x~1y"),
-        ("{\"schema_name\":\"things\",\"schema_name\":\"t\"}", MalformedJson, "/schema_name"),
+        (
+            "{\"schema_name\":1,\"data\":[]}",
+            MalformedJson,
+            "/schema_name",
+        ),
+        (
+            "{\"schema_name\":\"things\",\"data\":1}",
+            MalformedJson,
+            "/data",
+        ),
+        (
+            "{\"schema_name\":\"things\",\"data\":null}",
+            MalformedJson,
+            "/data",
+        ),
+        (
+            "{\"schema_name\":\"things\",\"x/y\":1}",
+            UnknownProperty,
+            "/x~1y",
+        ),
+        (
+            "{\"schema_name\":\"things\",\"schema_name\":\"t\"}",
+            MalformedJson,
+            "/schema_name",
+        ),
         ("{\"data\":[],\"data\":[]}", MalformedJson, "/data"),
-        ("{\"schema_name\":\"things\",\"data\":[{},{\"b\":x}]}", MalformedJson, "/data/1"),
-        ("{\"data\":[{},{\"b\":x}],\"schema_name\":\"things\"}", MalformedJson, "/data/1"),
-        ("{\"schema_name\":\"things\",\"data\":{\"b\":x}}", MalformedJson, "/data"),
+        (
+            "{\"schema_name\":\"things\",\"data\":[{},{\"b\":x}]}",
+            MalformedJson,
+            "/data/1",
+        ),
+        (
+            "{\"data\":[{},{\"b\":x}],\"schema_name\":\"things\"}",
+            MalformedJson,
+            "/data/1",
+        ),
+        (
+            "{\"schema_name\":\"things\",\"data\":{\"b\":x}}",
+            MalformedJson,
+            "/data",
+        ),
         ("{\"schema_name\":\"things\",\"data\":[{}]", Truncated, ""),
-        ("{\"schema_name\":\"things\",\"data\":[]} x", MalformedJson, ""),
-        ("{\"schema_name\":\"things\",\"data\":[],}", MalformedJson, ""),
+        (
+            "{\"schema_name\":\"things\",\"data\":[]} x",
+            MalformedJson,
+            "",
+        ),
+        (
+            "{\"schema_name\":\"things\",\"data\":[],}",
+            MalformedJson,
+            "",
+        ),
         ("{\"schema_name\" \"things\"}", MalformedJson, ""),
         ("{,\"schema_name\":\"things\"}", MalformedJson, ""),
         ("{\"schema_name\":\"\\x\",\"data\":[]}", MalformedJson, ""),
     ] {
         let error = read(body, 1_000).unwrap_err();
-        assert_eq!((error.code, error.pointer.as_str()), (code, pointer), "{body}");
+        assert_eq!(
+            (error.code, error.pointer.as_str()),
+            (code, pointer),
+            "{body}"
+        );
     }
 }
 
@@ -86,7 +135,10 @@ fn records_before_the_name_are_kept_only_so_long() {
 #[test]
 fn a_name_is_not_kept_for_ever() {
     let long = "x".repeat(5_000);
-    for body in [format!("{{\"{long}\":1}}"), format!("{{\"schema_name\":\"{long}\"}}")] {
+    for body in [
+        format!("{{\"{long}\":1}}"),
+        format!("{{\"schema_name\":\"{long}\"}}"),
+    ] {
         for size in [1, 100, 10_000] {
             let mut decoder = EnvelopeDecoder::new(1_000);
             let outcome: Result<(), DecodeError> = body

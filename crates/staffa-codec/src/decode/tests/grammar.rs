@@ -136,7 +136,10 @@ fn json_is_accepted_wherever_it_stands() {
             assert_eq!(super::value(&single, "b"), expected, "{body}");
             for (format, body) in [
                 (InputFormat::Json, format!("[{body},{body}]")),
-                (InputFormat::NdJson, format!("{}\n", body.replace('\n', " "))),
+                (
+                    InputFormat::NdJson,
+                    format!("{}\n", body.replace('\n', " ")),
+                ),
             ] {
                 let batch = decode_one(format, &schema, body.as_bytes());
                 assert_eq!(super::value(&batch, "b"), expected, "{body}");
@@ -223,7 +226,13 @@ fn bodies_have_one_form() {
 #[test]
 fn bytes_that_are_not_utf_8_are_refused() {
     let schema = lenient();
-    for bad in [&b"\xff"[..], b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"] {
+    for bad in [
+        &b"\xff"[..],
+        b"\xc0\xaf",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xe2\x82",
+    ] {
         for name in ["a", "x"] {
             let mut body = format!("{{\"{name}\":\"").into_bytes();
             let at = body.len();
@@ -258,8 +267,16 @@ fn every_type_is_read_from_its_json() {
         ("d", r#""1e2""#, json!("100.00")),
         ("e", "true", json!(true)),
         ("f", r#""2000-02-29""#, json!("2000-02-29")),
-        ("g", r#""2013-01-01T10:00:00+02:00""#, json!("2013-01-01T08:00:00Z")),
-        ("g", r#""2013-01-01 10:00:00.1234567""#, json!("2013-01-01T10:00:00.123456Z")),
+        (
+            "g",
+            r#""2013-01-01T10:00:00+02:00""#,
+            json!("2013-01-01T08:00:00Z"),
+        ),
+        (
+            "g",
+            r#""2013-01-01 10:00:00.1234567""#,
+            json!("2013-01-01T10:00:00.123456Z"),
+        ),
         (
             "h",
             r#""FFFFFFFF-0000-0000-0000-00000000000a""#,

@@ -98,7 +98,10 @@ fn a_record_without_end_is_refused_at_the_limit() {
 #[test]
 fn a_limit_is_exact_however_the_record_arrives() {
     let record = |len: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(len - 8));
-    for (format, start, end) in [(InputFormat::Json, "[", "]"), (InputFormat::NdJson, "", "\n")] {
+    for (format, start, end) in [
+        (InputFormat::Json, "[", "]"),
+        (InputFormat::NdJson, "", "\n"),
+    ] {
         for (len, is_accepted) in [(RECORD_MAX, true), (RECORD_MAX + 1, false)] {
             let body = format!("{start}{}{end}", record(len));
             for size in [1_000, body.len()] {
@@ -168,5 +171,8 @@ fn what_was_complete_before_a_fault_can_be_taken() {
     let body = b"[{\"b\":1},{\"b\":2},{\"b\":3},{\"b\":x}]";
     let (batches, outcome) = drive(decoder.as_mut(), [&body[..]]);
     assert_eq!(outcome.unwrap_err().index, Some(3));
-    assert_eq!(batches.iter().map(|batch| batch.len).collect::<Vec<_>>(), [2]);
+    assert_eq!(
+        batches.iter().map(|batch| batch.len).collect::<Vec<_>>(),
+        [2]
+    );
 }

@@ -37,7 +37,13 @@ fn merged(before: &Value, patch: &str) -> Value {
 fn absent_is_unchanged_and_null_is_null() {
     let before = json!({"a": "x", "b": 1, "e": true, "j": [1, 2]});
     let after = merged(&before, r#"{"b":2,"e":null,"j":[3]}"#);
-    let seen = [&after["a"], &after["b"], &after["e"], &after["j"], &after["c"]];
+    let seen = [
+        &after["a"],
+        &after["b"],
+        &after["e"],
+        &after["j"],
+        &after["c"],
+    ];
     assert_eq!(json!(seen), json!(["x", 2, null, [3], null]));
     assert_eq!(merged(&before, "{}"), merged(&before, r#"{"a":"x"}"#));
 }
@@ -47,9 +53,17 @@ fn absent_is_unchanged_and_null_is_null() {
 fn objects_merge_as_the_rfc_says() {
     for (before, patch, after) in [
         (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-        (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+        (
+            json!({"a": "b"}),
+            json!({"b": "c"}),
+            json!({"a": "b", "b": "c"}),
+        ),
         (json!({"a": "b"}), json!({"a": null}), json!({})),
-        (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+        (
+            json!({"a": "b", "b": "c"}),
+            json!({"a": null}),
+            json!({"b": "c"}),
+        ),
         (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
         (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
         (
@@ -57,10 +71,26 @@ fn objects_merge_as_the_rfc_says() {
             json!({"a": {"b": "d", "c": null}}),
             json!({"a": {"b": "d"}}),
         ),
-        (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
-        (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
-        (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
-        (json!({"a": 1}), json!({"a": {"b": 2}}), json!({"a": {"b": 2}})),
+        (
+            json!({"a": [{"b": "c"}]}),
+            json!({"a": [1]}),
+            json!({"a": [1]}),
+        ),
+        (
+            json!({"e": null}),
+            json!({"a": 1}),
+            json!({"e": null, "a": 1}),
+        ),
+        (
+            json!({}),
+            json!({"a": {"bb": {"ccc": null}}}),
+            json!({"a": {"bb": {}}}),
+        ),
+        (
+            json!({"a": 1}),
+            json!({"a": {"b": 2}}),
+            json!({"a": {"b": 2}}),
+        ),
         (
             json!({"x\"y": "]}", "é": [1, "}"], "z": -1.5e3}),
             json!({"x\"y": {"n": 0}, "z": false}),

@@ -63,7 +63,10 @@ fn numbers_are_finite() {
         ("5e-324", 5e-324),
         ("2e-400", 0.0),
         ("1.7976931348623157e308", f64::MAX),
-        ("123456789012345678901234567890", 123_456_789_012_345_678_901_234_567_890.0),
+        (
+            "123456789012345678901234567890",
+            123_456_789_012_345_678_901_234_567_890.0,
+        ),
     ] {
         let number = parse_number(text).unwrap();
         assert_eq!(number.to_bits(), f64::to_bits(expected), "{text}");
@@ -72,7 +75,9 @@ fn numbers_are_finite() {
     for text in ["1e309", "-1e309", "1e99999999999"] {
         assert_eq!(parse_number(text).unwrap_err().code, OutOfRange, "{text}");
     }
-    for text in ["", "NaN", "inf", "Infinity", "+1", "1.", ".5", "1e+", "1,5", "0x1p3"] {
+    for text in [
+        "", "NaN", "inf", "Infinity", "+1", "1.", ".5", "1e+", "1,5", "0x1p3",
+    ] {
         assert_eq!(parse_number(text).unwrap_err().code, TypeMismatch, "{text}");
     }
 }
@@ -84,7 +89,11 @@ fn decimals_have_their_size() {
         ("1.5", size(5, 2), 150),
         ("-0.05", size(5, 2), -5),
         ("999.99", size(5, 2), 99_999),
-        ("1.500000000000000000000000000000000000000000000", size(5, 2), 150),
+        (
+            "1.500000000000000000000000000000000000000000000",
+            size(5, 2),
+            150,
+        ),
         ("1e2", size(5, 2), 10_000),
         ("12345e-2", size(5, 2), 12_345),
         ("5", size(1, 0), 5),
@@ -103,7 +112,11 @@ fn decimals_have_their_size() {
         ("", TypeMismatch),
         ("1.2.3", TypeMismatch),
     ] {
-        assert_eq!(parse_decimal(text, size(5, 2)).unwrap_err().code, code, "{text}");
+        assert_eq!(
+            parse_decimal(text, size(5, 2)).unwrap_err().code,
+            code,
+            "{text}"
+        );
     }
 }
 
@@ -149,7 +162,11 @@ fn moments_are_utc() {
         ("1969-12-31T20:00:00-04:00", 0),
         ("2013-01-01T10:00:00.000001Z", 1_357_034_400_000_001),
     ] {
-        assert_eq!(parse_datetime(text), Ok(Timestamp::from_micros(expected)), "{text}");
+        assert_eq!(
+            parse_datetime(text),
+            Ok(Timestamp::from_micros(expected)),
+            "{text}"
+        );
     }
     for (text, code) in [
         ("2013-02-30T00:00:00Z", OutOfRange),
@@ -186,9 +203,16 @@ fn other_scalars_have_one_spelling() {
     ] {
         assert_eq!(parse_uuid(text).unwrap_err().code, TypeMismatch, "{text}");
     }
-    assert_eq!((parse_boolean("true"), parse_boolean("false")), (Ok(true), Ok(false)));
+    assert_eq!(
+        (parse_boolean("true"), parse_boolean("false")),
+        (Ok(true), Ok(false))
+    );
     for text in ["", "1", "TRUE", "t", "yes", " true"] {
-        assert_eq!(parse_boolean(text).unwrap_err().code, TypeMismatch, "{text}");
+        assert_eq!(
+            parse_boolean(text).unwrap_err().code,
+            TypeMismatch,
+            "{text}"
+        );
     }
     assert!(parse_scalar(&PropertyType::String, "a\0").is_err());
     assert!(parse_scalar(&PropertyType::Object, "{}").is_err());

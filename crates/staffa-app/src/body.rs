@@ -26,10 +26,10 @@ pub enum BodyError {
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 /// How much of a chunk is decoded before other tasks get their turn: some 150 µs of work.
-pub(super) const SLICE_BYTES: usize = 64 << 10;
+pub(crate) const SLICE_BYTES: usize = 64 << 10;
 
 /// Cuts a chunk into pieces that are short enough to be worked on in one go.
-pub(super) fn slices(chunk: &Bytes, bytes: usize) -> impl Iterator<Item = Bytes> + use<> {
+pub(crate) fn slices(chunk: &Bytes, bytes: usize) -> impl Iterator<Item = Bytes> + use<> {
     let chunk = chunk.clone();
     (0..chunk.len()).step_by(bytes).map(move |start| {
         let end = (start + bytes).min(chunk.len());

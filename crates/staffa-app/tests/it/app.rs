@@ -1,0 +1,134 @@
+//! Use cases over an engine in memory, with time and ids that a test can foresee.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::Value as Json;
+
+use staffa_app::{
+    BodyError, ByteStream, Catalog, CommandPorts, Commands, Context, CursorKey, Limits, Queries,
+    RecordView, StreamRecords,
+};
+use staffa_codec::encode::{JsonRecordEncoder, Shape};
+use staffa_domain::ports::{RecordWriter, Storage};
+use staffa_domain::{RecordId, SchemaSnapshot};
+use staffa_testkit::builders::CREATED;
+use staffa_testkit::{FixedClock, MemoryEngine, SequenceIds, schemas};
+
+pub(crate) struct App {
+    pub(crate) storage: Storage,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) commands: Commands,
+    pub(crate) queries: Queries,
+    pub(crate) clock: Arc<FixedClock>,
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        bulk_records_max: 5,
+        page_size_max: 100,
+        page_offset_max: 20,
+        retries_max: 3,
+        ..Limits::default()
+    }
+}
+
+impl App {
+    pub(crate) async fn new() -> Self {
+        Self::over(MemoryEngine::open()).await
+    }
+
+    /// With another writer around the engine's own.
+    pub(crate) async fn with_writer<W: RecordWriter>(
+        wrap: impl FnOnce(Arc<dyn RecordWriter>) -> W,
+    ) -> Self {
+        let mut storage = MemoryEngine::open();
+        storage.writer = Arc::new(wrap(storage.writer));
+        Self::over(storage).await
+    }
+
+    async fn over(storage: Storage) -> Self {
+        let catalog = Catalog::open(Arc::clone(&storage.catalog)).await.unwrap();
+        let declared = [schemas::orders(), schemas::readings()];
+        let declared = declared.map(|snapshot| snapshot.schema().clone());
+        catalog.declare(declared.into()).await.unwrap();
+        let (catalog, limits) = (Arc::new(catalog), Arc::new(limits()));
+        let clock = Arc::new(FixedClock::new(CREATED));
+        let ports = CommandPorts {
+            writer: Arc::clone(&storage.writer),
+            reader: Arc::clone(&storage.reader),
+            clock: Arc::<FixedClock>::clone(&clock),
+            ids: Arc::new(SequenceIds::starting_at(1)),
+        };
+        let key = CursorKey::from_secret(b"test");
+        let (reader, known) = (Arc::clone(&storage.reader), Arc::clone(&catalog));
+        Self {
+            commands: Commands::new(Arc::clone(&catalog), ports, Arc::clone(&limits)),
+            queries: Queries::new(known, reader, key, limits),
+            storage,
+            catalog,
+            clock,
+        }
+    }
+
+    pub(crate) fn orders(&self) -> Arc<SchemaSnapshot> {
+        self.catalog.get("orders").unwrap()
+    }
+
+    /// Creates an order and answers its id.
+    pub(crate) async fn create(&self, json: &str) -> RecordId {
+        let body = Bytes::copy_from_slice(json.as_bytes());
+        let created = self.commands.create_record(&ctx(), "orders", &body).await;
+        created.unwrap().id().unwrap()
+    }
+
+    /// The order with this id as JSON.
+    pub(crate) async fn order(&self, id: RecordId) -> Json {
+        let found = self.queries.get_record(&ctx(), "orders", id).await;
+        json_of(&found.unwrap())
+    }
+
+    /// How many records a schema has, counted one by one.
+    pub(crate) async fn count(&self, schema: &str) -> usize {
+        let request = StreamRecords {
+            schema: self.catalog.get(schema).unwrap(),
+            filter: None,
+            sort: Vec::new(),
+            select: None,
+            limit: None,
+        };
+        let view = self.queries.stream_records(&ctx(), request).await.unwrap();
+        let batches: Vec<_> = view.batches.try_collect().await.unwrap();
+        batches.iter().map(arrow_array::RecordBatch::num_rows).sum()
+    }
+}
+
+pub(crate) fn ctx() -> Context {
+    Context::new("test")
+}
+
+/// The first record of a view as JSON.
+pub(crate) fn json_of(view: &RecordView) -> Json {
+    let mut text = Vec::new();
+    JsonRecordEncoder::new(&view.schema, None, Shape::Record)
+        .encode_row(&view.records, 0, &mut text)
+        .unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// A body that comes in pieces of a few bytes.
+pub(crate) fn body(text: &str) -> ByteStream {
+    let pieces: Vec<_> = text
+        .as_bytes()
+        .chunks(7)
+        .map(Bytes::copy_from_slice)
+        .collect();
+    stream::iter(pieces).map(Ok).boxed()
+}
+
+/// A body that breaks off.
+pub(crate) fn cut_body(text: &str) -> ByteStream {
+    let start = Bytes::copy_from_slice(text.as_bytes());
+    stream::iter([Ok(start), Err(BodyError::Disconnected)]).boxed()
+}
