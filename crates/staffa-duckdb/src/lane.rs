@@ -15,7 +15,7 @@ use staffa_domain::{Operation, Outcome, StorageError};
 use tokio::sync::oneshot;
 
 pub(crate) use apply::append;
-pub(crate) use check::{UniqueKeys, unique_violation, violated_group};
+pub(crate) use check::{UniqueKeys, id_violation, named_value, stored_violation};
 pub(crate) use group::append_only;
 
 use crate::engine::{Engine, Link, draining, overloaded};

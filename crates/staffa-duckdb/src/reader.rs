@@ -46,7 +46,9 @@ impl Reader {
         self.pool
             .ask(|link| {
                 let answer: i64 = link
-                    .query_row("SELECT count(*) FROM staffa_catalog.meta", [], |row| row.get(0))
+                    .query_row("SELECT count(*) FROM staffa_catalog.meta", [], |row| {
+                        row.get(0)
+                    })
                     .map_err(crate::error::Fault::from)?;
                 match answer {
                     1 => Ok(()),

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::engine::{Engine, Link, commit_unknown, draining, moved};
 use crate::error::{Class, Fault};
-use crate::lane::{Lane, append, append_only, unique_violation};
+use crate::lane::{Lane, append, append_only, stored_violation};
 use crate::transaction::{CommitError, Transaction};
 
 /// How many batches wait for the engine at most.
@@ -205,7 +205,7 @@ impl Load {
                     return fail(error);
                 }
                 Command::Commit(answer) => {
-                    let result = self.commit(transaction);
+                    let result = self.commit(link, transaction);
                     // The write stands even where nobody hears of it.
                     let _ = answer.send(result);
                     return;
@@ -227,7 +227,11 @@ impl Load {
         modes::write(connection, &self.mode, batch, &mut self.receipt)
     }
 
-    fn commit(mut self, transaction: Transaction<'_>) -> Result<WriteReceipt, StorageError> {
+    fn commit(
+        mut self,
+        link: &Link,
+        transaction: Transaction<'_>,
+    ) -> Result<WriteReceipt, StorageError> {
         self.engine.check_schema(&self.schema)?;
         match transaction.commit() {
             Ok(committed) => {
@@ -237,7 +241,7 @@ impl Load {
             Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
                 // Only a write that committed meanwhile can have taken the value.
                 Err(match self.mode {
-                    WriteMode::Insert => unique_violation(&self.schema, &fault.text, None),
+                    WriteMode::Insert => stored_violation(link, &self.schema, &fault.text),
                     _ => StorageError::Conflict,
                 })
             }

@@ -193,11 +193,14 @@ impl From<RecordError> for Cause {
     }
 }
 
-/// A value that was cut to a readable length is no JSON any more: it goes out as a text.
+/// A value goes out as it came where every JSON reader can take it. One that was cut to a
+/// readable length is no JSON any more, and one beyond a double, such as 1e400, breaks
+/// readers: both go out as texts.
 fn as_json(value: String) -> Option<Box<RawValue>> {
+    let is_readable = serde_json::from_str::<serde_json::Value>(&value).is_ok();
     match RawValue::from_string(value.clone()) {
-        Ok(raw) => Some(raw),
-        Err(_) => serde_json::value::to_raw_value(&value).ok(),
+        Ok(raw) if is_readable => Some(raw),
+        _ => serde_json::value::to_raw_value(&value).ok(),
     }
 }
 

@@ -109,12 +109,12 @@ fn whole_body(text: &str) -> ByteStream {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_malformed() {
-    let app = App::new().await;
+async fn a_line_that_is_no_json_is_one_failed_record() {
     let text = "{\"reference\": \"A\"}\n{\"reference\": \"B\"";
-    let error = ingest(&app, body(text), OnError::Continue)
-        .await
-        .unwrap_err();
-    assert!(matches!(error, Error::Malformed(_)), "{error:?}");
-    assert_eq!(app.count("orders").await, 0);
+    for (on_error, stored) in [(OnError::Abort, 0), (OnError::Continue, 1)] {
+        let app = App::new().await;
+        let report = ingest(&app, body(text), on_error).await.unwrap();
+        assert_eq!((report.failed, report.errors[0].line), (1, Some(2)));
+        assert_eq!(app.count("orders").await, stored);
+    }
 }

@@ -1,4 +1,5 @@
 //! The use cases over the reference engine, as a transport calls them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic and tell")]
 
 mod app;
 mod change;

@@ -80,7 +80,7 @@ async fn first_cursor(app: &App) -> String {
 }
 
 #[track_caller]
-fn assert_mismatch(result: Result<RecordPage, Error>) {
+fn assert_mismatch(result: &Result<RecordPage, Error>) {
     assert!(matches!(result, Err(Error::CursorMismatch)), "{result:?}");
 }
 
@@ -146,23 +146,23 @@ async fn a_cursor_belongs_to_its_query() {
     let at = StartAt::Cursor(first_cursor(&app).await);
     let mut other = request(&app, at.clone());
     other.sort[0].descending = false;
-    assert_mismatch(app.queries.list_records(&ctx(), other).await);
+    assert_mismatch(&app.queries.list_records(&ctx(), other).await);
     let mut other = request(&app, at.clone());
     other.sort = Vec::new();
-    assert_mismatch(app.queries.list_records(&ctx(), other).await);
+    assert_mismatch(&app.queries.list_records(&ctx(), other).await);
     let mut other = request(&app, at.clone());
     other.filter = Some(Filter::Condition(Condition {
         field: Field::Version,
         test: Test::Compare(Comparison::Eq, Value::Integer(1)),
     }));
-    assert_mismatch(app.queries.list_records(&ctx(), other).await);
+    assert_mismatch(&app.queries.list_records(&ctx(), other).await);
     let queries = Queries::new(
         Arc::clone(&app.catalog),
         Arc::clone(&app.storage.reader),
         CursorKey::from_secret(b"another"),
         limits().into(),
     );
-    assert_mismatch(queries.list_records(&ctx(), request(&app, at)).await);
+    assert_mismatch(&queries.list_records(&ctx(), request(&app, at)).await);
 }
 
 #[tokio::test]
@@ -173,12 +173,12 @@ async fn a_cursor_that_was_touched_is_refused() {
         let mut touched = bytes.clone();
         touched[at] ^= 1;
         let start = StartAt::Cursor(URL_SAFE_NO_PAD.encode(touched));
-        assert_mismatch(app.queries.list_records(&ctx(), request(&app, start)).await);
+        assert_mismatch(&app.queries.list_records(&ctx(), request(&app, start)).await);
     }
     let long = "A".repeat(100_000);
     for text in ["", "A", "not a cursor", &long] {
         let start = StartAt::Cursor(text.to_owned());
-        assert_mismatch(app.queries.list_records(&ctx(), request(&app, start)).await);
+        assert_mismatch(&app.queries.list_records(&ctx(), request(&app, start)).await);
     }
 }
 

@@ -9,6 +9,7 @@ use arrow_array::types::Int8Type;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use duckdb::Connection;
+use staffa_domain::batch::record_id;
 use staffa_domain::error::UniqueViolation;
 use staffa_domain::{
     Field, Operation, RecordId, SchemaSnapshot, StampedBatch, StorageError, Value,
@@ -211,39 +212,63 @@ impl<'a> UniqueKeys<'a> {
         sql
     }
 
-    /// The key that the engine names in `… duplicate key "c1: 5, c2: x" …`. The engine reads
-    /// its own text back, so every type comes out as it went in.
-    pub(crate) fn named_in(&self, connection: &Connection, text: &str) -> Option<Key> {
-        let (_, rest) = text.split_once('"')?;
-        let mut rest = &rest[..rest.rfind('"')?];
+    /// The key that the engine names, if it can be one of this group. The engine reads its
+    /// own text back, so every type comes out as it went in.
+    pub(crate) fn named_in(
+        &self,
+        connection: &Connection,
+        text: &str,
+    ) -> Option<(Key, Vec<Value>)> {
         let mut sql = Sql::new("SELECT ");
-        for (part, position) in self.positions.iter().enumerate() {
-            let label = format!("{}: ", names::property_column(self.schema, *position));
-            rest = rest.strip_prefix(label.as_str())?;
-            let next = self.positions.get(part + 1);
-            let (value, after) = match next {
-                Some(next) => {
-                    let label = format!(", {}: ", names::property_column(self.schema, *next));
-                    let at = rest.find(&label)?;
-                    (&rest[..at], &rest[at + 2..])
-                }
-                None => (rest, ""),
-            };
+        let parts = self.parts(named_value(text)?)?;
+        for (part, (value, position)) in parts.iter().zip(self.positions).enumerate() {
             let kind = &self.schema.schema().properties[*position].property_type;
-            sql.push(if part == 0 { "CAST(" } else { ", CAST(" });
+            sql.push(if part == 0 {
+                "TRY_CAST("
+            } else {
+                ", TRY_CAST("
+            });
             sql.bind_text(value)
                 .push(&format!(" AS {})", crate::types::sql_type(kind)));
-            rest = after;
         }
         let found = sql.fetch(connection).ok()?;
         let found = found.first().filter(|batch| batch.num_rows() == 1)?;
-        key_of(found, 0..found.num_columns(), 0).map(|(key, _)| key)
+        key_of(found, 0..found.num_columns(), 0)
+    }
+
+    /// The parts of a key as the engine writes it: `c1: 5, c2: x`, or `5, x` for a repeat
+    /// within one transaction.
+    fn parts<'t>(&self, named: &'t str) -> Option<Vec<&'t str>> {
+        let label =
+            |position: &usize| format!("{}: ", names::property_column(self.schema, *position));
+        let labels: Vec<String> = self.positions.iter().map(label).collect();
+        let labelled = named.strip_prefix(labels[0].as_str());
+        let mut rest = labelled.unwrap_or(named);
+        let mut parts = Vec::with_capacity(labels.len());
+        for label in &labels[1..] {
+            let label = if labelled.is_some() {
+                label.as_str()
+            } else {
+                ""
+            };
+            let (part, after) = rest.split_once(&format!(", {label}"))?;
+            parts.push(part);
+            rest = after;
+        }
+        parts.push(rest);
+        Some(parts)
     }
 
     fn columns(&self) -> Vec<String> {
         let column =
             |position: &usize| format!("t.{}", names::property_column(self.schema, *position));
         self.positions.iter().map(column).collect()
+    }
+
+    /// Whether a record holds these values now.
+    pub(crate) fn is_stored(&self, connection: &Connection, values: Vec<Value>) -> bool {
+        self.holders(connection, &[values])
+            .is_ok_and(|holders| !holders.is_empty())
     }
 
     /// The violation of these keys by a record.
@@ -321,7 +346,7 @@ fn check_unique(
     for (member, batch, row, key) in rows {
         let request = items[member].request;
         let own = batch.id(row);
-        let taken = || Refusal::Fails(keys.violation(Some(items[member].index as u64)));
+        let taken = || Refusal::Fails(keys.violation(Some(batch.origin(row).0)));
         let refusal = match (holders.get(&key), claims.get(&key)) {
             (Some(holder), _) if *holder != own && freed.contains(holder) => Some(Refusal::Waits),
             (Some(holder), _) if *holder != own => Some(taken()),
@@ -347,41 +372,46 @@ pub(crate) fn taken_id(connection: &Connection, item: &Item<'_>) -> Result<Optio
     if batch.is_empty() || batch.schema().schema().append_only {
         return Ok(None);
     }
-    let ids: HashSet<RecordId> = (0..batch.len()).map(|row| batch.id(row)).collect();
-    let repeats = ids.len() < batch.len();
-    let found = select::by_ids(batch.schema(), ids).fetch(connection)?;
-    if !repeats && found.iter().all(|found| found.num_rows() == 0) {
-        return Ok(None);
-    }
-    let error = violation(Some(item.index as u64), vec!["id".to_owned()]);
-    Ok(Some(Refusal::Fails(error)))
+    let mut seen = HashSet::new();
+    let repeated = (0..batch.len()).find(|row| !seen.insert(batch.id(*row)));
+    let found = select::by_ids(batch.schema(), seen).fetch(connection)?;
+    let stored: HashSet<RecordId> = found.iter().flat_map(batch_ids).collect();
+    let taken = (0..batch.len()).find(|row| stored.contains(&batch.id(*row)));
+    Ok(taken
+        .or(repeated)
+        .map(|row| Refusal::Fails(id_violation(Some(batch.origin(row).0)))))
 }
 
-/// A violation that only the engine saw: its text names the columns of the index.
-pub(crate) fn unique_violation(
+/// The ids of a batch of whole records.
+fn batch_ids(batch: &RecordBatch) -> impl Iterator<Item = RecordId> {
+    (0..batch.num_rows()).filter_map(|row| record_id(batch, row))
+}
+
+/// The violation of the id itself.
+pub(crate) fn id_violation(index: Option<u64>) -> StorageError {
+    violation(index, vec!["id".to_owned()])
+}
+
+/// A violation that only the engine saw, by a write that committed meanwhile: it is of the
+/// group in which the named value is stored now.
+pub(crate) fn stored_violation(
+    connection: &Connection,
     schema: &SchemaSnapshot,
     text: &str,
-    index: Option<u64>,
 ) -> StorageError {
-    match violated_group(schema, text) {
-        Some(group) => UniqueKeys::new(schema, &group).violation(index),
-        None => violation(index, vec!["id".to_owned()]),
+    for group in schema.schema().unique_groups() {
+        let keys = UniqueKeys::new(schema, &group);
+        if let Some((_, values)) = keys.named_in(connection, text)
+            && keys.is_stored(connection, values)
+        {
+            return keys.violation(None);
+        }
     }
+    id_violation(None)
 }
 
-/// Reads the columns off `… duplicate key "c1: 5, c2: x" …`; none where it is the id. The
-/// values may hold anything, so the columns of a whole group must be there in order.
-pub(crate) fn violated_group(schema: &SchemaSnapshot, text: &str) -> Option<Vec<usize>> {
-    let key = text.split_once('"').map_or("", |(_, rest)| rest);
-    let named = |group: &Vec<usize>| {
-        let mut columns = group
-            .iter()
-            .map(|position| names::property_column(schema, *position));
-        let first = columns
-            .next()
-            .is_some_and(|column| key.starts_with(&format!("{column}: ")));
-        first && columns.all(|column| key.contains(&format!(", {column}: ")))
-    };
-    let groups = schema.schema().unique_groups();
-    groups.into_iter().filter(named).max_by_key(Vec::len)
+/// What stands between the outer quotes of `… duplicate key "…" …`.
+pub(crate) fn named_value(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once('"')?;
+    rest.rsplit_once('"').map(|(named, _)| named)
 }

@@ -1,8 +1,9 @@
 //! Group commit: many requests, one transaction, one fsync; a bad one fails alone.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
-use staffa_domain::{Operation, Outcome, RecordId, StorageError};
+use staffa_domain::{Operation, Outcome, RecordId, SchemaSnapshot, StorageError};
 
 use super::check::{self, Item, Refusal};
 use super::{Request, Write, apply};
@@ -260,11 +261,11 @@ fn run_alone(
         violated = Some(item.operation.schema());
         transaction
             .run(|connection| apply::apply(connection, &[item]))
-            .map_err(|fault| constraint(engine, fault, operations, violated))?;
+            .map_err(|fault| constraint(engine, link, fault, violated))?;
     }
     match finish(engine, transaction) {
         Ok(commit) => Ok(Outcome { commit }),
-        Err(Failure::Known(fault)) => Err(constraint(engine, fault, operations, violated)),
+        Err(Failure::Known(fault)) => Err(constraint(engine, link, fault, violated)),
         Err(Failure::Unknown(fault)) => {
             engine.mark_lost();
             tracing::error!(error = %fault, "a commit is in doubt");
@@ -303,15 +304,15 @@ fn refuse(connection: &duckdb::Connection, item: &Item<'_>) -> Result<Option<Sto
 /// A constraint that only the engine saw, as when a bulk session committed meanwhile.
 fn constraint(
     engine: &Engine,
+    link: &Link,
     fault: Fault,
-    operations: &[Operation],
-    at: Option<&std::sync::Arc<staffa_domain::SchemaSnapshot>>,
+    schema: Option<&Arc<SchemaSnapshot>>,
 ) -> StorageError {
-    let Some(schema) = at.or_else(|| operations.first().map(Operation::schema)) else {
-        return fault.into();
-    };
-    if fault.class == Class::Constraint {
-        return check::unique_violation(schema, &fault.text, None);
+    match schema {
+        None => fault.into(),
+        Some(schema) if fault.class == Class::Constraint => {
+            check::stored_violation(link, schema, &fault.text)
+        }
+        Some(schema) => engine.answer(fault, schema),
     }
-    engine.answer(fault, schema)
 }

@@ -1,69 +1,79 @@
-//! Which record of a refused batch broke uniqueness: the engine names the value, not the row.
-
-use std::collections::HashSet;
+//! Which record of a refused batch broke uniqueness: the engine names the value, not the row,
+//! and within one transaction not even the property.
 
 use duckdb::Connection;
 use staffa_domain::{RecordId, StampedBatch, StorageError};
 
-use crate::lane::{UniqueKeys, unique_violation, violated_group};
+use crate::lane::{UniqueKeys, id_violation, named_value};
 use crate::sql::select;
 
-/// How many ids one question asks for.
-const IDS_MAX: usize = 1_000;
+/// A record that has the named value.
+struct Suspect {
+    row: usize,
+    /// The value is stored or comes twice in the batch. If not, an earlier batch of the
+    /// session had it, or another property has an equal value.
+    proven: bool,
+}
 
 /// Finds the record of the batch that the engine's words are about. Runs after the rollback,
 /// so what it finds stored was stored before the session.
 pub(super) fn locate(connection: &Connection, batch: &StampedBatch, text: &str) -> StorageError {
-    let row = match violated_group(batch.schema(), text) {
-        Some(group) => repeated_value(connection, batch, &group, text),
-        None => repeated_id(connection, batch),
-    };
-    unique_violation(batch.schema(), text, row.map(|row| batch.origin(row).0))
-}
-
-/// The first record with the named value, or the second where the first was the rightful one:
-/// the value is not stored and comes twice in this batch.
-fn repeated_value(
-    connection: &Connection,
-    batch: &StampedBatch,
-    group: &[usize],
-    text: &str,
-) -> Option<usize> {
-    let keys = UniqueKeys::new(batch.schema(), group);
-    let named = keys.named_in(connection, text)?;
-    let mut rows = (0..batch.len()).filter_map(|row| {
-        let (key, value) = keys.key(batch.records(), row)?;
-        (key == named).then_some((row, value))
-    });
-    let (first, value) = rows.next()?;
-    let second = rows.next().map(|(row, _)| row);
-    let stored = keys
-        .holders(connection, &[value])
-        .is_ok_and(|holders| !holders.is_empty());
-    Some(if stored {
-        first
-    } else {
-        second.unwrap_or(first)
+    let mut likely = None;
+    for group in batch.schema().schema().unique_groups() {
+        let keys = UniqueKeys::new(batch.schema(), &group);
+        let Some(suspect) = by_value(connection, batch, &keys, text) else {
+            continue;
+        };
+        let error = keys.violation(Some(batch.origin(suspect.row).0));
+        if suspect.proven {
+            return error;
+        }
+        likely.get_or_insert(error);
+    }
+    likely.unwrap_or_else(|| {
+        let row = by_id(connection, batch, text).map(|suspect| suspect.row);
+        id_violation(row.map(|row| batch.origin(row).0))
     })
 }
 
-fn repeated_id(connection: &Connection, batch: &StampedBatch) -> Option<usize> {
-    let ids: Vec<RecordId> = (0..batch.len()).map(|row| batch.id(row)).collect();
-    let mut seen = HashSet::new();
-    let repeated = ids.iter().position(|id| !seen.insert(*id));
-    let until = repeated.unwrap_or(ids.len());
-    for (part, chunk) in ids[..until].chunks(IDS_MAX).enumerate() {
-        let found = select::by_ids(batch.schema(), chunk.iter().copied());
-        let found = found.fetch(connection).ok()?;
-        let taken: HashSet<RecordId> = found
-            .iter()
-            .flat_map(|found| {
-                (0..found.num_rows()).filter_map(|row| staffa_domain::batch::record_id(found, row))
-            })
-            .collect();
-        if let Some(at) = chunk.iter().position(|id| taken.contains(id)) {
-            return Some(part * IDS_MAX + at);
-        }
-    }
-    repeated
+fn by_value(
+    connection: &Connection,
+    batch: &StampedBatch,
+    keys: &UniqueKeys<'_>,
+    text: &str,
+) -> Option<Suspect> {
+    let (named, values) = keys.named_in(connection, text)?;
+    let rows = (0..batch.len()).filter(|row| {
+        keys.key(batch.records(), *row)
+            .is_some_and(|(key, _)| key == named)
+    });
+    suspect(rows, || keys.is_stored(connection, values))
+}
+
+fn by_id(connection: &Connection, batch: &StampedBatch, text: &str) -> Option<Suspect> {
+    let named = named_value(text)?;
+    let id: RecordId = named.strip_prefix("id: ").unwrap_or(named).parse().ok()?;
+    let rows = (0..batch.len()).filter(|row| batch.id(*row) == id);
+    suspect(rows, || {
+        let found = select::by_ids(batch.schema(), [id]).fetch(connection);
+        found.is_ok_and(|found| found.iter().any(|batch| batch.num_rows() > 0))
+    })
+}
+
+/// The first of the rows where the value is stored, else the second: the first had it first.
+fn suspect(
+    mut rows: impl Iterator<Item = usize>,
+    is_stored: impl FnOnce() -> bool,
+) -> Option<Suspect> {
+    let first = rows.next()?;
+    let second = rows.next();
+    let stored = is_stored();
+    Some(Suspect {
+        row: if stored {
+            first
+        } else {
+            second.unwrap_or(first)
+        },
+        proven: stored || second.is_some(),
+    })
 }

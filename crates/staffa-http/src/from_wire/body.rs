@@ -124,6 +124,7 @@ fn open(
         bytes_max,
         exchange,
     };
+    // Fused: a reader may look once more after the end to be sure of it.
     let pieces = stream::unfold(Some(source), |source| async {
         let mut source = source?;
         match source.next().await {
@@ -132,7 +133,7 @@ fn open(
             None => None,
         }
     });
-    Ok(Box::pin(pieces))
+    Ok(Box::pin(pieces.fuse()))
 }
 
 fn exchange_of(request: &Request) -> Result<Arc<Exchange>, Problem> {

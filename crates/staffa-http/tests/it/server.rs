@@ -166,8 +166,10 @@ async fn broken_heads_are_refused() {
         let _ = stream.write_all(head.as_bytes()).await;
         let answer = read_to_end(&mut stream).await;
         let status = answer.get(9..12).unwrap_or_default();
+        // What is no HTTP at all is cut off without a word.
+        let cut_off = answer.is_empty() && head.starts_with("NONSENSE");
         assert!(
-            ["400", "431"].contains(&status),
+            cut_off || ["400", "431"].contains(&status),
             "{}: {answer}",
             &head[..head.len().min(40)]
         );

@@ -171,7 +171,7 @@ fn a_commit_without_an_answer_is_unknown_and_not_sent_again() {
     with_proxy(async |storage, proxy| {
         let schema = orders();
         create(&storage, &schema).await;
-        for (n, cut) in [(0, Cut::After("COMMIT")), (1, Cut::Before("COMMIT"))] {
+        for (n, cut) in [(0, Cut::After("COMMIT\0")), (1, Cut::Before("COMMIT\0"))] {
             let before = proxy.commits();
             proxy.arm(cut);
             let answer = execute(&storage, vec![one(&schema, n)]).await;
@@ -184,7 +184,7 @@ fn a_commit_without_an_answer_is_unknown_and_not_sent_again() {
         let mut session = session.expect("a session");
         let given = batch(&schema, 5, vec![row! { reference: "session" }]);
         session.append(given).await.expect("a batch");
-        proxy.arm(Cut::After("COMMIT"));
+        proxy.arm(Cut::After("COMMIT\0"));
         assert_unknown(&session.commit().await);
         assert_eq!(all(&storage, &schema).await.len(), 2);
     });

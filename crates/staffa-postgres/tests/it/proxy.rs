@@ -89,7 +89,8 @@ async fn pass(
             read = client.read(&mut asked) => {
                 let Ok(len @ 1..) = read else { return };
                 let said = &asked[..len];
-                if says(said, "COMMIT") {
+                // The word ends there: BEGIN speaks of READ COMMITTED.
+                if says(said, "COMMIT\0") {
                     state.commits.fetch_add(1, Ordering::SeqCst);
                 }
                 let cut = state.cut.lock().take_if(|cut| match cut {

@@ -3,6 +3,8 @@
 mod failure;
 mod source;
 
+use std::fmt::Write as _;
+
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::Value as Json;
@@ -295,5 +297,9 @@ fn bulk_path(request: &Request, format: InputFormat) -> anyhow::Result<String> {
 }
 
 fn percent_encoded(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string can't fail.
+        let _ = write!(text, "%{byte:02X}");
+        text
+    })
 }

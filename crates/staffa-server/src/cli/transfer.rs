@@ -15,7 +15,7 @@ pub(super) enum Place {
     /// The storage that the configuration names.
     Local(Box<Config>, Vec<Schema>),
     /// A running server.
-    Remote(Client),
+    Remote(Box<Client>),
 }
 
 /// Adds `--server` and the settings that reach a data folder.
@@ -33,7 +33,7 @@ impl Place {
         let (_, config) = settings::load(matches, invocation)?;
         if let Some(url) = matches.get_one::<String>("server") {
             let client = Client::new(url).map_err(|error| UsageError(format!("{error:#}")))?;
-            return Ok(Self::Remote(client));
+            return Ok(Self::Remote(Box::new(client)));
         }
         let declared = schemas::read_folder(&config.schemas, config.schemas_set)?;
         Ok(Self::Local(Box::new(config), declared))

@@ -1,4 +1,9 @@
 //! The real program, run as a user runs it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may panic and tell"
+)]
 
 mod config;
 mod copy;

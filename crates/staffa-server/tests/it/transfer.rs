@@ -92,7 +92,10 @@ fn a_round_trip_through_a_server() {
 #[test]
 fn a_bad_record_is_named_by_its_line_and_nothing_is_stored() {
     let app = app();
-    let csv = "sensor,at,celsius\na,2026-01-01,1\nb,2026-01-01,warm\n,2026-01-01,3\n";
+    let csv = "sensor,at,celsius\n\
+               a,2026-01-01T00:00:00Z,1\n\
+               b,2026-01-01T00:00:00Z,warm\n\
+               ,2026-01-01T00:00:00Z,3\n";
     fs::write(app.path().join("bad.csv"), csv).unwrap();
     let server = app.start(&["serve"]);
     let url = server.url();

@@ -28,7 +28,7 @@ fn a_row_is_json_of_the_stated_size() {
         out.push(b'\n');
     }
     let mean = out.len() / 1_000;
-    assert!((520..=560).contains(&mean), "{mean} bytes");
+    assert!((480..=560).contains(&mean), "{mean} bytes");
     for line in out
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
