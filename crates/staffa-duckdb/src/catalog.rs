@@ -90,7 +90,7 @@ impl SchemaCatalog for Catalog {
 
     async fn changed(&self) {
         // Only this process can write the file.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

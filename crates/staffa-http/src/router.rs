@@ -38,7 +38,7 @@ fn build<'a>(
     if let Some(metrics) = metrics {
         let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
         let route = on(MethodFilter::GET, move || {
-            routes::metrics::metrics(metrics.clone())
+            std::future::ready(routes::metrics::metrics(&metrics))
         });
         router = router.route("/metrics", with_fallback(route, allow));
     }

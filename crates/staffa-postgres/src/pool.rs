@@ -173,6 +173,7 @@ fn tls() -> Result<MakeRustlsConnect, OpenError> {
 }
 
 /// A pool with a bounded number of those who wait for it.
+#[expect(clippy::struct_field_names, reason = "it wraps the pool of the driver")]
 #[derive(Debug)]
 pub(crate) struct Pool {
     pool: deadpool_postgres::Pool,

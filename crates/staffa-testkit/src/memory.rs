@@ -197,7 +197,7 @@ impl SchemaCatalog for MemoryEngine {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

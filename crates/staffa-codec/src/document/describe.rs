@@ -36,7 +36,7 @@ pub fn describe(snapshot: &SchemaSnapshot, record_count: Option<u64>) -> Json {
         "primary_key": names(schema),
         "append_only": schema.append_only,
         "unknown_properties": unknown,
-        "distributed_by": schema.distributed_by.as_ref().map(|name| name.as_str()),
+        "distributed_by": schema.distributed_by.as_ref().map(staffa_domain::PropertyName::as_str),
         "properties": properties,
         "record_count": record_count,
     })

@@ -24,7 +24,10 @@ pub fn write_schema(schema: &Schema) -> Json {
     put(
         &mut out,
         "distributed_by",
-        schema.distributed_by.as_ref().map(|name| name.as_str()),
+        schema
+            .distributed_by
+            .as_ref()
+            .map(staffa_domain::PropertyName::as_str),
     );
     let properties = schema
         .properties
@@ -89,7 +92,10 @@ pub(super) fn write_property(property: &Property) -> Map<String, Json> {
     put(
         &mut out,
         "renamed_from",
-        property.renamed_from.as_ref().map(|name| name.as_str()),
+        property
+            .renamed_from
+            .as_ref()
+            .map(staffa_domain::PropertyName::as_str),
     );
     out
 }
@@ -105,7 +111,10 @@ fn write_constraints(kind: &PropertyType, rules: &Constraints, out: &mut Map<Str
     put(
         out,
         "pattern",
-        rules.pattern.as_ref().map(|pattern| pattern.as_str()),
+        rules
+            .pattern
+            .as_ref()
+            .map(staffa_domain::schema::Pattern::as_str),
     );
     if !rules.one_of.is_empty() {
         let members = rules.one_of.iter().map(|value| value_json(kind, value));

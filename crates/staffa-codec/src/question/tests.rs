@@ -122,6 +122,7 @@ fn a_number_in_text_keeps_every_digit() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn mistakes_are_named_with_their_place() {
     use QuestionCode::{InvalidParameter, UnknownField, UnknownOperator};
     let one = |field: &str, operator: &str, value: Json| json!([{"field": field, "operator": operator, "value": value}]);

@@ -167,7 +167,7 @@ pub fn push_json_string(out: &mut Vec<u8>, text: &str) {
 /// Whether any byte must be escaped. Without branches, so that it becomes vector code.
 #[inline]
 pub(crate) fn needs_escape(bytes: &[u8]) -> bool {
-    let special = |byte: u8| u8::from((byte < 0x20) | (byte == b'"') | (byte == b'\\'));
+    let special = |byte: u8| u8::from((byte < 0x20) || (byte == b'"') || (byte == b'\\'));
     bytes.iter().fold(0, |any, byte| any | special(*byte)) != 0
 }
 
@@ -200,6 +200,9 @@ fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// One value as the bare text that `text::parse` reads back as the same value. Objects and
 /// arrays are JSON; null is empty.
+///
+/// # Panics
+/// When the value is not of the type, which is a bug of the caller.
 pub fn value_text(property_type: &PropertyType, value: &Value) -> String {
     let mut out = Vec::new();
     match value {

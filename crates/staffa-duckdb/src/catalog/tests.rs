@@ -13,7 +13,7 @@ fn orders() -> std::sync::Arc<SchemaSnapshot> {
     SchemaBuilder::new("orders")
         .unique("reference", PropertyType::String)
         .property("quantity", PropertyType::Integer, |property| {
-            property.indexed = true
+            property.indexed = true;
         })
         .snapshot()
 }

@@ -16,9 +16,9 @@ pub(crate) fn groups(question: &Aggregate) -> Sql {
     }
     sql.push(&format!(" FROM {}", names::table(&question.schema)));
     filter::push_where(&mut sql, &question.schema, question.filter.as_ref());
-    for index in 0..question.group_by.len() {
+    for (index, group) in outputs.iter().take(question.group_by.len()).enumerate() {
         sql.push(if index == 0 { " GROUP BY " } else { ", " });
-        sql.push(&outputs[index]);
+        sql.push(group);
     }
     sql.push(")");
     push_having(&mut sql, question);

@@ -1,5 +1,6 @@
 //! The embedded engine against the promises of the ports, and what is its own: files,
 //! reopening, locks.
+#![expect(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod files;
 

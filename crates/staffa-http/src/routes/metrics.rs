@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::state::MetricsText;
 
-pub(crate) async fn metrics(text: MetricsText) -> Response {
+pub(crate) fn metrics(text: &MetricsText) -> Response {
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text(),

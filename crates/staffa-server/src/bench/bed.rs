@@ -241,6 +241,10 @@ impl<'a> Bed<'a> {
     }
 
     /// Measures so many requests, one after another.
+    #[expect(
+        clippy::unused_self,
+        reason = "measured through the bed, as everything is"
+    )]
     pub(crate) fn turns(
         &self,
         server: &Server,

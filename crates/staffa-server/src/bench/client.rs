@@ -132,7 +132,7 @@ pub(crate) fn upload(
     let sent = io::copy(&mut file, &mut stream);
     let mut body = Vec::new();
     let answered = receive(&mut stream, started, &mut |piece| {
-        body.extend_from_slice(piece)
+        body.extend_from_slice(piece);
     });
     // A server may refuse a body before its end; then its answer says more than the pipe does.
     match (answered, sent) {

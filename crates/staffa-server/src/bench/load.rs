@@ -137,9 +137,9 @@ async fn work(load: &Load, shared: &Shared<'_>) {
             ticket.due
         };
         let took = from.elapsed();
-        let mut tally = shared.tally.borrow_mut();
         match answer {
             Ok(answer) => {
+                let mut tally = shared.tally.borrow_mut();
                 tally.add(answer.status, took);
                 tally.add_bytes(request.len() as u64, answer.body_bytes);
                 drop(tally);
@@ -148,8 +148,7 @@ async fn work(load: &Load, shared: &Shared<'_>) {
                 }
             }
             Err(_) => {
-                tally.add(BROKEN, took);
-                drop(tally);
+                shared.tally.borrow_mut().add(BROKEN, took);
                 // A server that is gone must not be asked a million times a second.
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

@@ -269,6 +269,10 @@ fn newest(versions: &Path) -> Option<PathBuf> {
 
 /// Whom the server runs as: ourselves (`Some(None)`), or the user `postgres` since it refuses
 /// root; nothing where that user is missing.
+#[expect(
+    clippy::option_option,
+    reason = "whether there is one, and whether it is another"
+)]
 fn server_user() -> anyhow::Result<Option<Option<(u32, u32)>>> {
     if fs::metadata("/proc/self")?.uid() != 0 {
         return Ok(Some(None));

@@ -61,9 +61,10 @@ impl Raw {
         table: &str,
         time: Duration,
     ) -> anyhow::Result<Vec<Duration>> {
-        let values = typed_columns()
+        let values: Vec<String> = typed_columns()
             .map(|(_, kind)| format!(", ?::{kind}"))
-            .collect::<String>();
+            .collect();
+        let values = values.concat();
         let statement = format!("INSERT INTO {table} VALUES ({SYSTEM_VALUES}{values})");
         Ok(self
             .engine

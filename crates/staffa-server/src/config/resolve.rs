@@ -167,18 +167,15 @@ fn take_environment(
         if foreign {
             continue;
         }
-        match SETTINGS
+        let found = SETTINGS
             .iter()
-            .find(|setting| setting.variable() == *variable)
-        {
-            Some(setting) => {
-                let source = Source::Environment(variable.clone());
-                given.insert(setting.name, (text.clone(), source));
-            }
-            None => {
-                let near = suggestion(variable, SETTINGS.iter().map(Setting::variable));
-                problems.push(format!("environment: unknown variable {variable}{near}"));
-            }
+            .find(|setting| setting.variable() == *variable);
+        if let Some(setting) = found {
+            let source = Source::Environment(variable.clone());
+            given.insert(setting.name, (text.clone(), source));
+        } else {
+            let near = suggestion(variable, SETTINGS.iter().map(Setting::variable));
+            problems.push(format!("environment: unknown variable {variable}{near}"));
         }
     }
 }

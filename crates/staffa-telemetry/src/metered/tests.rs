@@ -218,8 +218,7 @@ fn a_stream_is_measured_to_its_first_batch_and_its_end() {
         batches
             .iter()
             .flatten()
-            .map(|b| b.num_rows())
-            .sum::<usize>(),
+            .fold(0, |rows, batch| rows + batch.num_rows()),
         4
     );
 

@@ -304,9 +304,9 @@ fn convert_list(
         let ends = list.value_offsets();
         let from = usize::try_from(ends[row]).unwrap_or(0);
         let to = usize::try_from(ends[row + 1]).unwrap_or(0);
-        for at in from..to {
-            if let Some(problem) = is_bad[at].take() {
-                let pointer = format!("/{}", at - from);
+        for (at, bad) in is_bad[from..to].iter_mut().enumerate() {
+            if let Some(problem) = bad.take() {
+                let pointer = format!("/{at}");
                 flaws.push(Flaw {
                     pointer,
                     ..Flaw::new(row, problem)

@@ -62,9 +62,8 @@ impl Iterator for ParquetBatches {
             if let Some(batch) = self.ready.pop_front() {
                 return Some(Ok(batch));
             }
-            let source = match self.reader.next()? {
-                Ok(source) => source,
-                Err(_) => return Some(Err(malformed("the Parquet file is damaged"))),
+            let Ok(source) = self.reader.next()? else {
+                return Some(Err(malformed("the Parquet file is damaged")));
             };
             let ready = &mut self.ready;
             if let Err(error) = self

@@ -47,6 +47,7 @@ fn an_object_or_an_array_in_either_order() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn the_place_of_a_fault_is_told() {
     use DecodeErrorCode::{MalformedJson, Truncated, UnknownProperty};
     for (body, code, pointer) in [

@@ -224,10 +224,8 @@ properties:
         (r#"{"r":"x"}"#, "/r", Code::TypeMismatch),
         ("[]", "", Code::Malformed),
     ];
-    let body: String = cases
-        .iter()
-        .map(|(line, ..)| format!("\n{line}\n"))
-        .collect();
+    let lines: Vec<&str> = cases.iter().map(|(line, ..)| *line).collect();
+    let body = format!("\n{}\n", lines.join("\n\n"));
     let batch = decode_one(InputFormat::NdJson, &schema, body.as_bytes());
     let (valid, errors) = validate(batch);
     assert_eq!(valid.len(), 0);

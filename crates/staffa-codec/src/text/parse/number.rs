@@ -133,6 +133,10 @@ impl Number {
     }
 
     /// The unscaled decimal; `literal` is the text that was scanned.
+    #[expect(
+        clippy::unused_self,
+        reason = "only a scanned number vouches for the literal"
+    )]
     pub(crate) fn to_decimal(
         self,
         literal: &[u8],

@@ -25,11 +25,14 @@ impl<F: Fn(u64) -> Bytes> Requests for Asked<F> {
     }
 }
 
+/// Makes the operand of a turn.
+type Operand<'a> = &'a dyn Fn(u64) -> String;
+
 /// Pages of records that match a value, another one each time.
 pub(super) fn filters(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     let loaded = bed.loaded()?;
     let row = |turn: u64| Row::new(mix(turn) % loaded.rows);
-    let questions: [(&str, &str, &dyn Fn(u64) -> String); 3] = [
+    let questions: [(&str, &str, Operand<'_>); 3] = [
         ("indexed", "well_code", &|turn| {
             row(turn).well_code().to_string()
         }),

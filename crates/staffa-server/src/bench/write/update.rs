@@ -58,7 +58,7 @@ pub(super) fn upsert(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     ingest(&server, KEYED, NDJSON, &file)?;
     let path = bed.path("upsert.ndjson");
     // An odd step through all numbers meets none twice.
-    let step = mix(rows) % rows | 1;
+    let step = (mix(rows) % rows) | 1;
     let step = if rows.is_multiple_of(step) { 1 } else { step };
     let numbers = (0..changed).map(|turn| turn * step % rows);
     data::write_ndjson(&path, numbers.map(|number| Row::salted(number, 1)))?;
