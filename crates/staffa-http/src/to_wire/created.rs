@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::StatusCode;
 
 use staffa_app::{CreatedRecords, Return, Stage};
@@ -49,7 +49,8 @@ pub(crate) fn created(
         let piece = head.or_else(|| writer.next())?;
         Some((Ok::<_, Infallible>(Bytes::from(piece)), (None, writer)))
     });
-    json(StatusCode::CREATED, Body::from_stream(pieces))
+    // Fused: a layer that packs the answer asks once more after its end.
+    json(StatusCode::CREATED, Body::from_stream(pieces.fuse()))
 }
 
 struct Writer {

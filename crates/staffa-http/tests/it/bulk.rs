@@ -158,3 +158,22 @@ async fn a_cut_body_stores_nothing() {
     assert_snapshot!("cut", answer.show());
     assert_eq!(app.count("orders").await, 0);
 }
+
+#[tokio::test]
+async fn a_packed_answer_to_an_envelope_is_whole() {
+    let app = App::new().await;
+    let rows: Vec<String> = (0..5)
+        .map(|n| format!(r#"{{"reference":"r{n}"}}"#))
+        .collect();
+    let body = format!(r#"{{"schema_name":"orders","data":[{}]}}"#, rows.join(","));
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept-encoding", "gzip"),
+    ];
+    let answer = app
+        .call("POST", "/api/v1/records/bulk", &headers, body)
+        .await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    assert_eq!(answer.header("content-encoding"), "gzip");
+    assert_eq!(app.count("orders").await, 5);
+}
