@@ -1,3 +1,5 @@
+//! Where a value comes from when several sources name it, and what is refused on the way.
+
 use super::*;
 
 const MACHINE: Machine = Machine {
