@@ -10,6 +10,10 @@ use staffa_domain::{Schema, SchemaSnapshot, StorageError};
 
 use crate::error::Error;
 
+/// How often a start is tried again when another server changed the catalog meanwhile: each
+/// lost race means that some other server got a change done.
+const DECLARE_TRIES: usize = 100;
+
 /// All current schemas by name.
 type Current = BTreeMap<String, Arc<SchemaSnapshot>>;
 
@@ -100,20 +104,34 @@ impl Catalog {
     }
 
     /// Brings declared schemas into being: new ones are created, new descriptions taken;
-    /// anything else that differs from what is stored is refused before any change.
+    /// anything else that differs from what is stored is refused before any change. Servers
+    /// that start at the same moment may all declare: who comes second finds it done.
     pub async fn declare(&self, declared: Vec<Schema>) -> Result<(), StartError> {
+        let mut tries = DECLARE_TRIES;
+        loop {
+            tries -= 1;
+            let done = self.declare_once(&declared).await;
+            self.reload().await?;
+            match done {
+                Err(StartError::Storage(StorageError::SchemaMoved { .. })) if tries > 0 => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn declare_once(&self, declared: &[Schema]) -> Result<(), StartError> {
         let current = self.all();
         let mut changes = Vec::new();
         for schema in declared {
             match current.get(schema.name.as_str()) {
-                Some(stored) => changes.extend(described(stored, schema)?),
-                None => changes.push(created(schema)),
+                Some(stored) => changes.extend(described(stored, schema.clone())?),
+                None => changes.push(created(schema.clone())),
             }
         }
         for change in changes {
             self.port.apply(change).await?;
         }
-        self.reload().await
+        Ok(())
     }
 
     fn replace(&self, current: Current) {

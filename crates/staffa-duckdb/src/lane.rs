@@ -9,8 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
-use parking_lot::Mutex;
+use crossbeam_channel::Receiver;
 use staffa_domain::{Operation, Outcome, StorageError};
 use tokio::sync::oneshot;
 
@@ -18,7 +17,8 @@ pub(crate) use apply::append;
 pub(crate) use check::{UniqueKeys, id_violation, named_value, stored_violation};
 pub(crate) use group::append_only;
 
-use crate::engine::{Engine, Link, draining, overloaded};
+use crate::engine::{Engine, Link, draining};
+use crate::inbox::Inbox;
 
 /// How many requests one commit takes at most.
 const GROUP_REQUESTS_MAX: usize = 1024;
@@ -41,25 +41,16 @@ enum Request {
 
 /// The sending side of the lane.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    inbox: Mutex<Option<Sender<Request>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
+pub(crate) struct Lane(Inbox<Request>);
 
 impl Lane {
     /// Starts the thread.
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<Self, StorageError> {
-        let (sender, receiver) = crossbeam_channel::bounded(engine.options.write_queue_max.max(1));
-        let link = engine.connect()?;
+        let links = vec![engine.connect()?];
+        let capacity = engine.options.write_queue_max;
         let engine = Arc::clone(engine);
-        let thread = std::thread::Builder::new()
-            .name("staffa-lane".to_owned())
-            .spawn(move || run(&engine, &link, &receiver))
-            .map_err(StorageError::internal)?;
-        Ok(Self {
-            inbox: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
-        })
+        let work = move |link: &Link, inbox: &Receiver<Request>| run(&engine, link, inbox);
+        Inbox::start("lane", capacity, links, work).map(Self)
     }
 
     /// Queues a list of operations; the answer comes once it is durable.
@@ -68,7 +59,7 @@ impl Lane {
         operations: Vec<Operation>,
     ) -> Result<Outcome, StorageError> {
         let (answer, outcome) = oneshot::channel();
-        self.send(Request::Write(Write { operations, answer }))?;
+        self.0.send(Request::Write(Write { operations, answer }))?;
         outcome.await.map_err(|_| draining())?
     }
 
@@ -78,7 +69,7 @@ impl Lane {
         work: impl FnOnce(&Link) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         let (answer, outcome) = oneshot::channel();
-        self.send(Request::Work(Box::new(move |link| {
+        self.0.send(Request::Work(Box::new(move |link| {
             // A caller that has gone does not undo what was done.
             let _ = answer.send(work(link));
         })))?;
@@ -87,27 +78,17 @@ impl Lane {
 
     /// Queues work that answers nobody, if there is room.
     pub(crate) fn post(&self, work: impl FnOnce(&Link) + Send + 'static) {
-        let _ = self.send(Request::Work(Box::new(work)));
-    }
-
-    fn send(&self, request: Request) -> Result<(), StorageError> {
-        let inbox = self.inbox.lock();
-        let sender = inbox.as_ref().ok_or(draining())?;
-        sender.try_send(request).map_err(|error| match error {
-            TrySendError::Full(_) => overloaded(),
-            TrySendError::Disconnected(_) => draining(),
-        })
+        let _ = self.0.send(Request::Work(Box::new(work)));
     }
 
     /// How many requests wait.
     pub(crate) fn queued(&self) -> usize {
-        self.inbox.lock().as_ref().map_or(0, Sender::len)
+        self.0.queued()
     }
 
-    /// Takes no new work, and gives out the thread to wait for.
-    pub(crate) fn close(&self) -> Option<JoinHandle<()>> {
-        self.inbox.lock().take();
-        self.thread.lock().take()
+    /// Takes no new work, and gives out the threads to wait for.
+    pub(crate) fn close(&self) -> Vec<JoinHandle<()>> {
+        self.0.close()
     }
 }
 

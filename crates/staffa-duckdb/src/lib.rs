@@ -13,6 +13,8 @@ mod engine;
 mod open;
 mod transaction;
 
+mod inbox;
+
 mod catalog;
 mod lane;
 mod session;

@@ -8,14 +8,14 @@ use std::thread::JoinHandle;
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
-use crossbeam_channel::{Receiver, Sender, TrySendError};
-use parking_lot::Mutex;
+use crossbeam_channel::Receiver;
 use staffa_domain::batch::record_id;
 use staffa_domain::{RecordId, SchemaSnapshot, StorageError};
 use tokio::sync::oneshot;
 
-use crate::engine::{Engine, Link, draining, overloaded};
+use crate::engine::{Engine, Link, draining};
 use crate::error::Fault;
+use crate::inbox::Inbox;
 use crate::sql::select;
 use crate::types::conform;
 
@@ -30,25 +30,16 @@ struct Call {
 
 /// The sending side of the point lane.
 #[derive(Debug)]
-pub(crate) struct Points {
-    inbox: Mutex<Option<Sender<Call>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
+pub(crate) struct Points(Inbox<Call>);
 
 impl Points {
     /// Starts the thread.
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<Self, StorageError> {
-        let (sender, receiver) = crossbeam_channel::bounded(engine.options.read_queue_max.max(1));
-        let link = engine.connect()?;
+        let links = vec![engine.connect()?];
+        let capacity = engine.options.read_queue_max;
         let engine = Arc::clone(engine);
-        let thread = std::thread::Builder::new()
-            .name("staffa-point".to_owned())
-            .spawn(move || run(&engine, &link, &receiver))
-            .map_err(StorageError::internal)?;
-        Ok(Self {
-            inbox: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
-        })
+        let work = move |link: &Link, inbox: &Receiver<Call>| run(&engine, link, inbox);
+        Inbox::start("point", capacity, links, work).map(Self)
     }
 
     /// The records with these ids, whole.
@@ -63,28 +54,18 @@ impl Points {
             ids: ids.to_vec(),
             answer,
         };
-        self.send(call)?;
+        self.0.send(call)?;
         outcome.await.map_err(|_| draining())?
-    }
-
-    fn send(&self, call: Call) -> Result<(), StorageError> {
-        let inbox = self.inbox.lock();
-        let sender = inbox.as_ref().ok_or(draining())?;
-        sender.try_send(call).map_err(|error| match error {
-            TrySendError::Full(_) => overloaded(),
-            TrySendError::Disconnected(_) => draining(),
-        })
     }
 
     /// How many calls wait.
     pub(crate) fn queued(&self) -> usize {
-        self.inbox.lock().as_ref().map_or(0, Sender::len)
+        self.0.queued()
     }
 
-    /// Takes no new calls, and gives out the thread to wait for.
-    pub(crate) fn close(&self) -> Option<JoinHandle<()>> {
-        self.inbox.lock().take();
-        self.thread.lock().take()
+    /// Takes no new calls, and gives out the threads to wait for.
+    pub(crate) fn close(&self) -> Vec<JoinHandle<()>> {
+        self.0.close()
     }
 }
 
@@ -95,7 +76,12 @@ fn run(engine: &Engine, link: &Link, inbox: &Receiver<Call>) {
             let Ok(call) = inbox.recv() else { return };
             waiting.push_back(call);
         }
-        waiting.extend(inbox.try_iter());
+        // No more than one statement takes: what is left must count against the queue's limit.
+        while waiting.len() < IDS_MAX
+            && let Ok(call) = inbox.try_recv()
+        {
+            waiting.push_back(call);
+        }
         let (group, rest) = split(std::mem::take(&mut waiting));
         waiting = rest;
         answer(engine, link, group);

@@ -4,22 +4,20 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::Receiver;
 use duckdb::{Connection, InterruptHandle};
 use parking_lot::Mutex;
 use staffa_domain::StorageError;
 use tokio::sync::oneshot;
 
-use crate::engine::{Engine, Link, draining, overloaded};
+use crate::engine::{Engine, Link, draining};
+use crate::inbox::Inbox;
 
 type Job = Box<dyn FnOnce(&Link) + Send>;
 
 /// The sending side of the pool.
 #[derive(Debug)]
-pub(crate) struct Pool {
-    inbox: Mutex<Option<Sender<Job>>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-}
+pub(crate) struct Pool(Inbox<Job>);
 
 /// Where a question stands. The lock makes sure that an interrupt meets no other question
 /// of the same connection.
@@ -45,22 +43,15 @@ impl Drop for Guard {
 impl Pool {
     /// Starts the threads.
     pub(crate) fn start(engine: &Engine, name: &str, threads: usize) -> Result<Self, StorageError> {
-        let (sender, receiver) = crossbeam_channel::bounded(engine.options.read_queue_max.max(1));
         let limit = engine.options.query_timeout.as_millis().max(1);
-        let threads = (0..threads.max(1)).map(|index| {
+        let links = (0..threads.max(1)).map(|_| {
             let link = engine.connect()?;
             set_time_limit(&link, limit)?;
-            let receiver: Receiver<Job> = receiver.clone();
-            std::thread::Builder::new()
-                .name(format!("staffa-{name}-{index}"))
-                .spawn(move || receiver.iter().for_each(|job| job(&link)))
-                .map_err(StorageError::internal)
+            Ok(link)
         });
-        let threads = threads.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            inbox: Mutex::new(Some(sender)),
-            threads: Mutex::new(threads),
-        })
+        let links = links.collect::<Result<Vec<_>, StorageError>>()?;
+        let work = |link: &Link, inbox: &Receiver<Job>| inbox.iter().for_each(|job| job(link));
+        Inbox::start(name, engine.options.read_queue_max, links, work).map(Self)
     }
 
     /// Asks a question and waits for the answer.
@@ -71,7 +62,7 @@ impl Pool {
         let (answer, outcome) = oneshot::channel();
         let stage = Arc::new(Mutex::new(Stage::Waiting));
         let guard = Guard(Arc::clone(&stage));
-        self.send(Box::new(move |link| {
+        self.0.send(Box::new(move |link| {
             {
                 let mut stage = stage.lock();
                 if matches!(*stage, Stage::Over) {
@@ -89,24 +80,14 @@ impl Pool {
         result
     }
 
-    fn send(&self, job: Job) -> Result<(), StorageError> {
-        let inbox = self.inbox.lock();
-        let sender = inbox.as_ref().ok_or(draining())?;
-        sender.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => overloaded(),
-            TrySendError::Disconnected(_) => draining(),
-        })
-    }
-
     /// How many questions wait.
     pub(crate) fn queued(&self) -> usize {
-        self.inbox.lock().as_ref().map_or(0, Sender::len)
+        self.0.queued()
     }
 
     /// Takes no new questions, and gives out the threads to wait for.
     pub(crate) fn close(&self) -> Vec<JoinHandle<()>> {
-        self.inbox.lock().take();
-        std::mem::take(&mut *self.threads.lock())
+        self.0.close()
     }
 }
 

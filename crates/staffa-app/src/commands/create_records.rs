@@ -98,17 +98,16 @@ impl Commands {
         }
         self.drain(&mut envelope, &mut sink).await?;
         let schema = Arc::clone(sink.schema());
-        let report = sink.finish().await?;
+        let (report, records) = sink.finish().await?;
         if report.failed > 0 {
             return Err(Error::Invalid {
                 errors: report.errors,
             });
         }
-        let created = report.receipt.map_or(0, |receipt| receipt.inserted);
         Ok(CreatedRecords {
             schema,
-            created,
-            records: report.stored,
+            created: report.receipt.inserted,
+            records,
         })
     }
 

@@ -103,14 +103,8 @@ impl Commands {
         }
         ctx.time(Stage::Decode, || intake.finish())?;
         drain(intake.decoder.as_mut(), &mut sink).await?;
-        let report = sink.finish().await?;
-        Ok(IngestReport {
-            received: report.received,
-            failed: report.failed,
-            errors: report.errors,
-            errors_truncated: report.errors_truncated,
-            receipt: report.receipt.unwrap_or_default(),
-        })
+        let (report, _) = sink.finish().await?;
+        Ok(report)
     }
 
     fn ingest_sink<'a>(

@@ -11,7 +11,7 @@ use staffa_domain::{
     validate,
 };
 
-use crate::commands::{Commands, OnError, Return};
+use crate::commands::{Commands, IngestReport, OnError, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -35,17 +35,6 @@ pub(super) struct SinkOptions {
     pub(super) returning: Return,
 }
 
-/// What became of all records.
-#[derive(Debug, Default)]
-pub(super) struct SinkReport {
-    pub(super) received: u64,
-    pub(super) failed: u64,
-    pub(super) errors: Vec<RecordError>,
-    pub(super) errors_truncated: bool,
-    pub(super) receipt: Option<WriteReceipt>,
-    pub(super) stored: Vec<RecordBatch>,
-}
-
 /// One atomic write in the making. The first batch is held back: a request that has no
 /// second one is short enough to share a commit with others.
 pub(super) struct Sink<'a> {
@@ -55,7 +44,8 @@ pub(super) struct Sink<'a> {
     options: SinkOptions,
     held: Option<StampedBatch>,
     session: Option<Box<dyn WriteSession>>,
-    report: SinkReport,
+    report: IngestReport,
+    stored: Vec<RecordBatch>,
 }
 
 impl<'a> Sink<'a> {
@@ -65,7 +55,6 @@ impl<'a> Sink<'a> {
         schema: Arc<SchemaSnapshot>,
         options: SinkOptions,
     ) -> Self {
-        let report = SinkReport::default();
         Self {
             commands,
             ctx,
@@ -73,7 +62,8 @@ impl<'a> Sink<'a> {
             options,
             held: None,
             session: None,
-            report,
+            report: IngestReport::default(),
+            stored: Vec::new(),
         }
     }
 
@@ -99,7 +89,7 @@ impl<'a> Sink<'a> {
         let ids = self.commands.ids.next_ids(valid.len());
         let stamped = valid.stamp(&ids, self.commands.clock.now());
         if self.options.returning != Return::None {
-            self.report.stored.push(stamped.records().clone());
+            self.stored.push(stamped.records().clone());
         }
         match self.held.replace(stamped) {
             Some(earlier) => self.append(earlier).await,
@@ -107,33 +97,33 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Ends the write: commits unless an error forbids it.
-    pub(super) async fn finish(mut self) -> Result<SinkReport, Error> {
+    /// Ends the write: commits unless an error forbids it. Answers what became of the records
+    /// and those that were stored, where they are to be returned.
+    pub(super) async fn finish(mut self) -> Result<(IngestReport, Vec<RecordBatch>), Error> {
         if self.is_lost() {
-            self.report.stored.clear();
-            return Ok(self.report);
+            return Ok((self.report, Vec::new()));
         }
-        let receipt = match (self.held.take(), self.session.is_some()) {
+        self.report.receipt = match (self.held.take(), self.session.is_some()) {
             (Some(only), false) if self.options.mode == WriteMode::Insert => {
-                self.execute(only).await
+                self.execute(only).await?
             }
-            (Some(last), _) => match self.append(last).await {
-                Ok(()) => self.commit().await,
-                Err(error) => Err(error),
-            },
-            (None, true) => self.commit().await,
-            (None, false) => Ok(WriteReceipt::default()),
+            (last, _) => {
+                if let Some(last) = last {
+                    self.append(last).await?;
+                }
+                self.commit().await?
+            }
         };
-        match receipt {
-            Ok(receipt) => {
-                let stored = receipt.inserted + receipt.updated + receipt.deleted;
-                self.ctx
-                    .count_records(usize::try_from(stored).unwrap_or(usize::MAX));
-                self.report.receipt = Some(receipt);
-                Ok(self.report)
-            }
-            Err(error) => Err(error),
-        }
+        let WriteReceipt {
+            inserted,
+            updated,
+            deleted,
+            ..
+        } = self.report.receipt;
+        let changed = inserted + updated + deleted;
+        self.ctx
+            .count_records(usize::try_from(changed).unwrap_or(usize::MAX));
+        Ok((self.report, self.stored))
     }
 
     fn is_lost(&self) -> bool {

@@ -64,3 +64,24 @@ async fn a_schema_that_differs_is_refused_before_any_change() {
     );
     assert!(app.catalog.get("another").is_err());
 }
+
+#[tokio::test]
+async fn a_server_that_lost_the_race_finds_it_done() {
+    let app = App::new().await;
+    let open = || Catalog::open(Arc::clone(&app.storage.catalog));
+    let (first, second) = (open().await.unwrap(), open().await.unwrap());
+    let schema = |name: &str| {
+        let builder = SchemaBuilder::new(name).optional("a", PropertyType::String);
+        builder.schema()
+    };
+    first.declare(vec![schema("one")]).await.unwrap();
+    // It read the catalog before the other one wrote it.
+    second
+        .declare(vec![schema("one"), schema("two")])
+        .await
+        .unwrap();
+    assert_eq!(second.get("one").unwrap().version(), 1);
+    assert_eq!(second.get("two").unwrap().version(), 1);
+    first.reload().await.unwrap();
+    assert!(first.get("two").is_ok());
+}
