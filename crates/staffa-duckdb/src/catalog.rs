@@ -47,8 +47,21 @@ pub(crate) fn now_micros() -> i64 {
 /// Notes the stored versions, so that writes can be checked against them.
 pub(crate) fn remember_all(engine: &Engine) -> Result<(), StorageError> {
     let link = engine.connect()?;
-    for schema in stored(&link)? {
+    for schema in stored(&link).map_err(|fault| engine.failed(fault))? {
         engine.remember(&schema.name, schema.version, None);
+    }
+    Ok(())
+}
+
+/// Compares the stored versions with the known ones, after the file was opened again: a schema
+/// whose change was cut off may be either.
+pub(crate) fn check_remembered(engine: &Engine, connection: &Connection) -> Result<(), Fault> {
+    for schema in stored(connection)? {
+        if engine.version_of(&schema.name) != Some(schema.version) {
+            let StoredSchema { name, version, .. } = schema;
+            tracing::warn!(schema = name, version, "another version is stored");
+            engine.remember(&name, version, None);
+        }
     }
     Ok(())
 }
@@ -57,7 +70,10 @@ pub(crate) fn remember_all(engine: &Engine) -> Result<(), StorageError> {
 impl SchemaCatalog for Catalog {
     async fn load(&self) -> Result<Vec<StoredSchema>, StorageError> {
         self.engine.check_ready()?;
-        self.lane.call(|link| Ok(stored(link)?)).await
+        let engine = Arc::clone(&self.engine);
+        self.lane
+            .call(move |link| stored(link).map_err(|fault| engine.failed(fault)))
+            .await
     }
 
     async fn apply(&self, change: SchemaChange) -> Result<(), StorageError> {
@@ -75,8 +91,9 @@ impl SchemaCatalog for Catalog {
         self.lane
             .call(move |link| {
                 check_version(&engine, &schema)?;
-                let missing = !is_complete(link, &schema)?;
-                if missing {
+                let is_complete =
+                    is_complete(link, &schema).map_err(|fault| engine.failed(fault))?;
+                if !is_complete {
                     change_storage(&engine, link, &schema, |connection| {
                         make_storage(connection, &schema)
                     })?;
@@ -170,7 +187,7 @@ fn change_storage(
     schema: &SchemaSnapshot,
     work: impl FnOnce(&Connection) -> Result<(), Fault>,
 ) -> Result<(), StorageError> {
-    let mut transaction = Transaction::begin(link)?;
+    let mut transaction = Transaction::begin(link).map_err(|fault| engine.failed(fault))?;
     transaction
         .run(work)
         .map_err(|fault| engine.answer(fault, schema))?;
@@ -187,7 +204,7 @@ fn change_storage(
     };
     // An open bulk session holds a checkpoint up; the maintenance thread makes it later.
     if let Err(error) = link.execute_batch("CHECKPOINT") {
-        tracing::debug!(%error, "no checkpoint after a change of the catalog");
+        engine.note(error.into(), "no checkpoint after a change of the catalog");
     }
     Ok(())
 }

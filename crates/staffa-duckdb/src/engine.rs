@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
@@ -84,6 +84,9 @@ impl fmt::Debug for Link {
     }
 }
 
+/// How often a thread that waits for work or for its client looks whether the engine is lost.
+pub(crate) const LOOK_PERIOD: Duration = Duration::from_millis(250);
+
 const READY: u8 = 0;
 const REOPENING: u8 = 1;
 const CLOSED: u8 = 2;
@@ -107,8 +110,13 @@ pub(crate) struct Engine {
     pub(crate) streams_open: AtomicUsize,
     /// Bulk sessions that are open now.
     pub(crate) sessions_open: AtomicUsize,
+    /// Keeps the path ours while the instance is closed and opened again.
+    claim: Mutex<Option<Arc<PathClaim>>>,
     root: Mutex<Option<Link>>,
+    /// Told when there is a root again, or will be none any more.
+    root_changed: Condvar,
     state: AtomicU8,
+    full: AtomicBool,
     commits: AtomicU64,
     schemas: RwLock<HashMap<String, Known>>,
 }
@@ -121,8 +129,11 @@ impl Engine {
             path,
             streams_open: AtomicUsize::new(0),
             sessions_open: AtomicUsize::new(0),
+            claim: Mutex::new(Some(Arc::clone(&root.claim))),
             root: Mutex::new(Some(root)),
+            root_changed: Condvar::new(),
             state: AtomicU8::new(READY),
+            full: AtomicBool::new(false),
             commits: AtomicU64::new(first_commit),
             schemas: RwLock::new(HashMap::new()),
         }
@@ -131,20 +142,101 @@ impl Engine {
     /// A further connection with our settings, which clones do not inherit.
     pub(crate) fn connect(&self) -> Result<Link, StorageError> {
         let root = self.root.lock();
-        let root = root.as_ref().ok_or(draining())?;
-        let link = root.another()?;
-        drop_page_columns_late(&link)?;
+        let root = root.as_ref().ok_or_else(|| match self.is_lost() {
+            true => StorageError::Unavailable(Unavailable::Reopening),
+            false => draining(),
+        })?;
+        let link = root.another().map_err(|fault| self.failed(fault))?;
+        drop_page_columns_late(&link).map_err(|fault| self.failed(fault))?;
         Ok(link)
+    }
+
+    /// A connection for a thread that works as long as the engine lives: waits while the engine
+    /// is opened again; none once it is closed for good.
+    pub(crate) fn wait_for_link(&self) -> Option<Link> {
+        loop {
+            match self.connect() {
+                Ok(link) if !self.is_lost() => return Some(link),
+                Ok(_) => {}
+                Err(error) if !self.is_lost() => {
+                    if !self.is_closed() {
+                        tracing::error!(%error, "no further connection to the engine");
+                        self.mark_lost();
+                    }
+                }
+                Err(_) => {}
+            }
+            let mut root = self.root.lock();
+            if root.is_none() && self.is_closed() {
+                return None;
+            }
+            // Time-limited, since a loss that was noticed just now has no root change before it.
+            self.root_changed.wait_for(&mut root, LOOK_PERIOD);
+        }
     }
 
     /// Takes the root connection: with the last one the instance closes.
     pub(crate) fn take_root(&self) -> Option<Link> {
-        self.root.lock().take()
+        let root = self.root.lock().take();
+        self.root_changed.notify_all();
+        root
+    }
+
+    /// Gives the path up; the links that are left still hold it.
+    pub(crate) fn release_path(&self) {
+        self.claim.lock().take();
+    }
+
+    /// Whether anything but the engine itself holds a connection to the instance.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let root = usize::from(self.root.lock().is_some());
+        let claim = self.claim.lock();
+        claim
+            .as_ref()
+            .is_some_and(|claim| Arc::strong_count(claim) > 1 + root)
+    }
+
+    /// Serves again, with a new instance.
+    pub(crate) fn restart(&self, connection: Connection) {
+        let Some(claim) = self.claim.lock().as_ref().map(Arc::clone) else {
+            return;
+        };
+        let mut root = self.root.lock();
+        *root = Some(Link::new(connection, claim));
+        let reopening =
+            self.state
+                .compare_exchange(REOPENING, READY, Ordering::AcqRel, Ordering::Acquire);
+        if reopening.is_err() {
+            // It was closed for good meanwhile.
+            *root = None;
+        }
+        self.root_changed.notify_all();
+    }
+
+    /// Whether the instance is lost and not yet opened again.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state.load(Ordering::Acquire) == REOPENING
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CLOSED
+    }
+
+    /// Notes whether there is room on disk to write.
+    pub(crate) fn set_full(&self, full: bool) {
+        if self.full.swap(full, Ordering::AcqRel) != full {
+            if full {
+                tracing::error!("the disk is full: writes are refused until there is room");
+            } else {
+                tracing::info!("there is room on the disk again");
+            }
+        }
     }
 
     /// The state as the monitor tells it.
     pub(crate) fn state(&self) -> EngineState {
         match self.state.load(Ordering::Acquire) {
+            READY if self.full.load(Ordering::Acquire) => EngineState::Full,
             READY => EngineState::Ready,
             REOPENING => EngineState::Reopening,
             _ => EngineState::Closed,
@@ -160,7 +252,17 @@ impl Engine {
         }
     }
 
-    /// Marks the engine as lost: it serves no more until it is opened again.
+    /// Refuses writes where the engine does not serve or has no room.
+    pub(crate) fn check_writable(&self) -> Result<(), StorageError> {
+        self.check_ready()?;
+        if self.full.load(Ordering::Acquire) {
+            return Err(StorageError::StorageFull);
+        }
+        Ok(())
+    }
+
+    /// Marks the engine as lost: it serves no more until it is opened again, which the upkeep
+    /// thread sees to.
     pub(crate) fn mark_lost(&self) {
         let _ = self
             .state
@@ -172,17 +274,39 @@ impl Engine {
         self.state.swap(CLOSED, Ordering::AcqRel) != CLOSED
     }
 
-    /// Turns a fault into an answer, and notices a fatal one.
+    /// Notices a fault of work that answers nobody.
+    pub(crate) fn note(&self, fault: Fault, what: &'static str) {
+        self.notice(&fault);
+        match fault.class {
+            Class::Conflict | Class::Other => tracing::debug!(error = %fault, "{what}"),
+            _ => tracing::error!(error = %fault, "{what}"),
+        }
+    }
+
+    /// Draws the conclusions of a fault: whether the instance is lost, or the disk full.
+    fn notice(&self, fault: &Fault) {
+        match fault.class {
+            Class::Fatal | Class::DurableButInvalid => self.mark_lost(),
+            Class::StorageFull => self.set_full(true),
+            _ => {}
+        }
+    }
+
+    /// Turns a fault into an answer, and notices what it says of the engine.
+    pub(crate) fn failed(&self, fault: Fault) -> StorageError {
+        self.notice(&fault);
+        fault.into_storage_error()
+    }
+
+    /// The same, about work on one schema.
     pub(crate) fn answer(&self, fault: Fault, schema: &SchemaSnapshot) -> StorageError {
-        if matches!(fault.class, Class::Fatal | Class::DurableButInvalid) {
-            self.mark_lost();
+        if fault.class == Class::Missing {
+            return match self.check_schema(schema) {
+                Ok(()) => moved(schema.name()),
+                Err(error) => error,
+            };
         }
-        if fault.class == Class::Missing
-            && let Err(error) = self.check_schema(schema)
-        {
-            return error;
-        }
-        fault.about(schema.name())
+        self.failed(fault)
     }
 
     /// The number of a commit that stands.

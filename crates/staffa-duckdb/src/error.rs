@@ -103,29 +103,19 @@ impl Fault {
         }
     }
 
-    /// What a caller is told, about work on one schema.
-    pub(crate) fn about(self, schema: &str) -> StorageError {
+    /// What a caller is told. Only the engine answers with it, since it must notice what a fault
+    /// says of itself.
+    pub(crate) fn into_storage_error(self) -> StorageError {
         match self.class {
-            Class::Missing => StorageError::SchemaMoved {
-                schema: schema.to_owned(),
-            },
-            _ => self.into(),
-        }
-    }
-}
-
-impl From<Fault> for StorageError {
-    fn from(fault: Fault) -> Self {
-        match fault.class {
-            Class::Conflict => Self::Conflict,
-            Class::Interrupted => Self::Timeout,
-            Class::OutOfMemory => Self::Unavailable(Unavailable::OutOfMemory),
-            Class::StorageFull => Self::StorageFull,
+            Class::Conflict => StorageError::Conflict,
+            Class::Interrupted => StorageError::Timeout,
+            Class::OutOfMemory => StorageError::Unavailable(Unavailable::OutOfMemory),
+            Class::StorageFull => StorageError::StorageFull,
             Class::DurableButInvalid | Class::Fatal => {
-                tracing::error!(error = %fault.text, "the engine is unusable");
-                Self::Unavailable(Unavailable::Reopening)
+                tracing::error!(error = %self.text, "the engine is unusable");
+                StorageError::Unavailable(Unavailable::Reopening)
             }
-            Class::Constraint | Class::Missing | Class::Other => Self::internal(fault),
+            Class::Constraint | Class::Missing | Class::Other => StorageError::internal(self),
         }
     }
 }

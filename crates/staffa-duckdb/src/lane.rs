@@ -3,25 +3,26 @@
 
 mod apply;
 mod check;
+mod doubt;
+mod gather;
 mod group;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use crossbeam_channel::Receiver;
 use staffa_domain::{Operation, Outcome, StorageError};
 use tokio::sync::oneshot;
 
 pub(crate) use apply::append;
 pub(crate) use check::{UniqueKeys, id_violation, named_value, stored_violation};
+pub(crate) use doubt::is_stored;
+use gather::Gathering;
 pub(crate) use group::append_only;
 
 use crate::engine::{Engine, Link, draining};
-use crate::inbox::Inbox;
-
-/// How many requests one commit takes at most.
-const GROUP_REQUESTS_MAX: usize = 1024;
+use crate::inbox::{Feed, Inbox, Pause, Worker};
 
 /// Where the answer to a write goes.
 type Answer = oneshot::Sender<Result<Outcome, StorageError>>;
@@ -32,6 +33,13 @@ type Work = Box<dyn FnOnce(&Link) + Send>;
 struct Write {
     operations: Vec<Operation>,
     answer: Answer,
+}
+
+impl Write {
+    /// Answers. Where the caller has gone the work stands all the same.
+    fn answer(self, outcome: Result<Outcome, StorageError>) {
+        let _ = self.answer.send(outcome);
+    }
 }
 
 enum Request {
@@ -46,11 +54,8 @@ pub(crate) struct Lane(Inbox<Request>);
 impl Lane {
     /// Starts the thread.
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<Self, StorageError> {
-        let links = vec![engine.connect()?];
         let capacity = engine.options.write_queue_max;
-        let engine = Arc::clone(engine);
-        let work = move |link: &Link, inbox: &Receiver<Request>| run(&engine, link, inbox);
-        Inbox::start("lane", capacity, links, work).map(Self)
+        Inbox::start(engine, "lane", capacity, vec![Writing::default()]).map(Self)
     }
 
     /// Queues a list of operations; the answer comes once it is durable.
@@ -76,11 +81,6 @@ impl Lane {
         outcome.await.map_err(|_| draining())?
     }
 
-    /// Queues work that answers nobody, if there is room.
-    pub(crate) fn post(&self, work: impl FnOnce(&Link) + Send + 'static) {
-        let _ = self.0.send(Request::Work(Box::new(work)));
-    }
-
     /// How many requests wait.
     pub(crate) fn queued(&self) -> usize {
         self.0.queued()
@@ -92,26 +92,48 @@ impl Lane {
     }
 }
 
-fn run(engine: &Engine, link: &Link, inbox: &Receiver<Request>) {
-    let mut waiting = VecDeque::new();
-    loop {
-        if waiting.is_empty() {
-            let Ok(request) = inbox.recv() else { return };
-            waiting.push_back(request);
-        }
-        // What arrived while the last commit was under way shares the next one.
-        while waiting.len() < GROUP_REQUESTS_MAX
-            && let Ok(request) = inbox.try_recv()
-        {
-            waiting.push_back(request);
-        }
-        match waiting.pop_front() {
-            Some(Request::Work(work)) => work(link),
-            Some(write @ Request::Write(_)) => {
-                waiting.push_front(write);
-                group::commit_next(engine, link, &mut waiting);
+/// The thread.
+#[derive(Default)]
+struct Writing {
+    waiting: VecDeque<Request>,
+    /// Writes whose commit was under way when the engine was lost.
+    in_doubt: Vec<Write>,
+    gathering: Gathering,
+}
+
+impl Worker<Request> for Writing {
+    fn work(&mut self, engine: &Engine, link: &Link, feed: &Feed<'_, Request>) -> Pause {
+        let in_doubt = std::mem::take(&mut self.in_doubt);
+        doubt::resolve(engine, link, in_doubt, &mut self.waiting);
+        loop {
+            if self.waiting.is_empty() {
+                match feed.next() {
+                    Ok(request) => self.waiting.push_back(request),
+                    Err(pause) => return pause,
+                }
+            } else if engine.is_lost() {
+                return Pause::Lost;
             }
-            None => {}
+            self.gathering.fill(feed, &mut self.waiting);
+            match self.waiting.pop_front() {
+                Some(Request::Work(work)) => work(link),
+                Some(write @ Request::Write(_)) => {
+                    self.waiting.push_front(write);
+                    self.commit_next(engine, link, feed);
+                }
+                None => {}
+            }
         }
+    }
+}
+
+impl Writing {
+    fn commit_next(&mut self, engine: &Engine, link: &Link, feed: &Feed<'_, Request>) {
+        let started = Instant::now();
+        let done = group::commit_next(engine, link, &mut self.waiting);
+        self.in_doubt = done.in_doubt;
+        let queued = self.waiting.len() + feed.len();
+        self.gathering
+            .learn(started.elapsed(), done.requests, queued);
     }
 }

@@ -24,8 +24,8 @@ mod pool;
 mod reader;
 mod stream;
 
-mod maintenance;
 mod monitor;
+mod upkeep;
 
 pub mod reference;
 

@@ -12,9 +12,9 @@ use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
 use crate::lane::Lane;
-use crate::maintenance::{Maintenance, wal_bytes};
 use crate::reader::Reader;
 use crate::session::Writer;
+use crate::upkeep::{Upkeep, wal_bytes};
 
 /// The monitor port.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Monitor {
     pub(crate) lane: Arc<Lane>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) reader: Arc<Reader>,
-    pub(crate) maintenance: Maintenance,
+    pub(crate) upkeep: Upkeep,
 }
 
 #[async_trait]
@@ -74,7 +74,7 @@ impl EngineMonitor for Monitor {
         )
         .await;
         let mut threads: Vec<JoinHandle<()>> = Vec::new();
-        threads.extend(self.maintenance.close());
+        threads.extend(self.upkeep.close());
         threads.extend(self.lane.close());
         threads.extend(self.reader.points.close());
         threads.extend(self.reader.pool.close());
@@ -109,4 +109,5 @@ fn end(engine: &Engine, threads: Vec<JoinHandle<()>>) {
     {
         tracing::warn!(%error, "no checkpoint at closing");
     }
+    engine.release_path();
 }

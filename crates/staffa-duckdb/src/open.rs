@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duckdb::{Config, Connection};
+use staffa_domain::StorageError;
 use staffa_domain::ports::Storage;
 
 use crate::catalog::Catalog;
 use crate::engine::{Engine, Link, PathClaim};
 use crate::error::Fault;
 use crate::lane::Lane;
-use crate::maintenance::Maintenance;
 use crate::monitor::Monitor;
 use crate::options::Options;
 use crate::reader::Reader;
 use crate::session::Writer;
+use crate::upkeep::Upkeep;
 
 /// The form of our own tables, raised when they change.
 const FORMAT: i64 = 1;
@@ -75,6 +76,15 @@ pub async fn open(options: Options) -> Result<Storage, OpenError> {
 }
 
 fn open_blocking(options: Options) -> Result<Storage, OpenError> {
+    let engine = open_engine(options)?;
+    assemble(&engine).map_err(|error| OpenError::Engine {
+        path: engine.path.clone(),
+        message: format!("{error}: {error:?}"),
+    })
+}
+
+/// Opens the file, made where it is missing.
+pub(crate) fn open_engine(options: Options) -> Result<Arc<Engine>, OpenError> {
     let dir = prepare_folder(&options.data_dir)?;
     let path = dir.join(FILE);
     let claim = PathClaim::take(&path, Duration::from_secs(10))
@@ -84,23 +94,27 @@ fn open_blocking(options: Options) -> Result<Storage, OpenError> {
     } else {
         create(&dir, &path).map_err(|error| error.at(&path))?;
     }
-    let root = connect(&options, &dir, &path).map_err(|error| error.at(&path))?;
-    check_format(&root, &path)?;
-    lock_down(&root).map_err(|error| Trouble::Engine(error).at(&path))?;
+    let root = open_instance(&options, &path)?;
     let root = Link::new(root, Arc::new(claim));
     // Commit numbers must rise across restarts: microseconds outrun any number of commits.
     let first_commit = crate::catalog::now_micros().unsigned_abs();
-    let engine = Arc::new(Engine::new(options, path.clone(), root, first_commit));
-    assemble(&engine).map_err(|error| OpenError::Engine {
-        path,
-        message: format!("{error}: {error:?}"),
-    })
+    Ok(Arc::new(Engine::new(options, path, root, first_commit)))
 }
 
-fn assemble(engine: &Arc<Engine>) -> Result<Storage, staffa_domain::StorageError> {
+/// Opens the instance of a file that exists: ours, locked down. Nothing in this process may have
+/// it open.
+pub(crate) fn open_instance(options: &Options, path: &Path) -> Result<Connection, OpenError> {
+    let root = connect(options, path).map_err(|error| error.at(path))?;
+    check_format(&root, path)?;
+    lock_down(&root).map_err(|error| Trouble::Engine(error).at(path))?;
+    Ok(root)
+}
+
+/// Starts the threads and puts the ports together.
+pub(crate) fn assemble(engine: &Arc<Engine>) -> Result<Storage, StorageError> {
     crate::catalog::remember_all(engine)?;
     let lane = Arc::new(Lane::start(engine)?);
-    let maintenance = Maintenance::start(Arc::clone(engine), &lane);
+    let upkeep = Upkeep::start(Arc::clone(engine));
     let reader = Arc::new(Reader::start(engine)?);
     let writer = Arc::new(Writer::new(Arc::clone(engine), Arc::clone(&lane)));
     Ok(Storage {
@@ -112,7 +126,7 @@ fn assemble(engine: &Arc<Engine>) -> Result<Storage, staffa_domain::StorageError
             lane,
             writer,
             reader,
-            maintenance,
+            upkeep,
         }),
     })
 }
@@ -226,11 +240,11 @@ fn base_config() -> Result<Config, duckdb::Error> {
         .with("allow_unredacted_secrets", "false")
 }
 
-fn connect(options: &Options, dir: &Path, path: &Path) -> Result<Connection, Trouble> {
+fn connect(options: &Options, path: &Path) -> Result<Connection, Trouble> {
     let temp = options
         .temp_directory
         .clone()
-        .unwrap_or_else(|| dir.join("tmp"));
+        .unwrap_or_else(|| path.with_file_name("tmp"));
     // The engine's own checkpoint inside a commit is a last resort behind our thread's.
     let threshold = options.checkpoint_wal_bytes.saturating_mul(4);
     let mut config = base_config()?
@@ -260,13 +274,20 @@ fn check_format(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Shuts the engine off from everything but its own files. The settings that connections
-/// change later stay changeable.
+/// The settings that connections change later.
+const CHANGEABLE: &str = "'max_execution_time', 'operator_memory_limit',
+    'late_materialization_max_rows', 'preserve_insertion_order'";
+/// The engine's own fault switches, for tests of what happens after a fault.
+#[cfg(test)]
+const FAULT_SWITCHES: &str = ", 'debug_checkpoint_abort', 'debug_force_commit_failure'";
+#[cfg(not(test))]
+const FAULT_SWITCHES: &str = "";
+
+/// Shuts the engine off from everything but its own files.
 fn lock_down(connection: &Connection) -> Result<(), Fault> {
-    Ok(connection.execute_batch(
-        "SET allowed_configs = ['max_execution_time', 'operator_memory_limit',
-             'late_materialization_max_rows', 'preserve_insertion_order'];
+    Ok(connection.execute_batch(&format!(
+        "SET allowed_configs = [{CHANGEABLE}{FAULT_SWITCHES}];
          SET enable_external_access = false;
-         SET lock_configuration = true",
-    )?)
+         SET lock_configuration = true"
+    ))?)
 }

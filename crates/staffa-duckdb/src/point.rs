@@ -8,14 +8,13 @@ use std::thread::JoinHandle;
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
-use crossbeam_channel::Receiver;
 use staffa_domain::batch::record_id;
 use staffa_domain::{RecordId, SchemaSnapshot, StorageError};
 use tokio::sync::oneshot;
 
 use crate::engine::{Engine, Link, draining};
 use crate::error::Fault;
-use crate::inbox::Inbox;
+use crate::inbox::{Feed, Inbox, Pause, Worker};
 use crate::sql::select;
 use crate::types::conform;
 
@@ -35,11 +34,8 @@ pub(crate) struct Points(Inbox<Call>);
 impl Points {
     /// Starts the thread.
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<Self, StorageError> {
-        let links = vec![engine.connect()?];
         let capacity = engine.options.read_queue_max;
-        let engine = Arc::clone(engine);
-        let work = move |link: &Link, inbox: &Receiver<Call>| run(&engine, link, inbox);
-        Inbox::start("point", capacity, links, work).map(Self)
+        Inbox::start(engine, "point", capacity, vec![Lookup::default()]).map(Self)
     }
 
     /// The records with these ids, whole.
@@ -69,22 +65,34 @@ impl Points {
     }
 }
 
-fn run(engine: &Engine, link: &Link, inbox: &Receiver<Call>) {
-    let mut waiting: VecDeque<Call> = VecDeque::new();
-    loop {
-        if waiting.is_empty() {
-            let Ok(call) = inbox.recv() else { return };
-            waiting.push_back(call);
+/// The thread: calls that did not fit the last statement wait here.
+#[derive(Default)]
+struct Lookup {
+    waiting: VecDeque<Call>,
+}
+
+impl Worker<Call> for Lookup {
+    fn work(&mut self, engine: &Engine, link: &Link, feed: &Feed<'_, Call>) -> Pause {
+        loop {
+            if self.waiting.is_empty() {
+                match feed.next() {
+                    Ok(call) => self.waiting.push_back(call),
+                    Err(pause) => return pause,
+                }
+            } else if engine.is_lost() {
+                return Pause::Lost;
+            }
+            // No more than one statement takes: what is left must count against the queue's
+            // limit.
+            while self.waiting.len() < IDS_MAX
+                && let Some(call) = feed.queued()
+            {
+                self.waiting.push_back(call);
+            }
+            let (group, rest) = split(std::mem::take(&mut self.waiting));
+            self.waiting = rest;
+            answer(engine, link, group);
         }
-        // No more than one statement takes: what is left must count against the queue's limit.
-        while waiting.len() < IDS_MAX
-            && let Ok(call) = inbox.try_recv()
-        {
-            waiting.push_back(call);
-        }
-        let (group, rest) = split(std::mem::take(&mut waiting));
-        waiting = rest;
-        answer(engine, link, group);
     }
 }
 

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::Receiver;
 use duckdb::{Connection, InterruptHandle};
 use parking_lot::Mutex;
 use staffa_domain::StorageError;
 use tokio::sync::oneshot;
 
 use crate::engine::{Engine, Link, draining};
-use crate::inbox::Inbox;
+use crate::inbox::{Feed, Inbox, Pause, Worker};
 
 type Job = Box<dyn FnOnce(&Link) + Send>;
 
@@ -42,16 +41,13 @@ impl Drop for Guard {
 
 impl Pool {
     /// Starts the threads.
-    pub(crate) fn start(engine: &Engine, name: &str, threads: usize) -> Result<Self, StorageError> {
-        let limit = engine.options.query_timeout.as_millis().max(1);
-        let links = (0..threads.max(1)).map(|_| {
-            let link = engine.connect()?;
-            set_time_limit(&link, limit)?;
-            Ok(link)
-        });
-        let links = links.collect::<Result<Vec<_>, StorageError>>()?;
-        let work = |link: &Link, inbox: &Receiver<Job>| inbox.iter().for_each(|job| job(link));
-        Inbox::start(name, engine.options.read_queue_max, links, work).map(Self)
+    pub(crate) fn start(
+        engine: &Arc<Engine>,
+        name: &str,
+        threads: usize,
+    ) -> Result<Self, StorageError> {
+        let threads = (0..threads.max(1)).map(|_| Asker).collect();
+        Inbox::start(engine, name, engine.options.read_queue_max, threads).map(Self)
     }
 
     /// Asks a question and waits for the answer.
@@ -88,6 +84,26 @@ impl Pool {
     /// Takes no new questions, and gives out the threads to wait for.
     pub(crate) fn close(&self) -> Vec<JoinHandle<()>> {
         self.0.close()
+    }
+}
+
+/// A thread of the pool.
+struct Asker;
+
+impl Worker<Job> for Asker {
+    fn work(&mut self, engine: &Engine, link: &Link, feed: &Feed<'_, Job>) -> Pause {
+        let limit = engine.options.query_timeout.as_millis().max(1);
+        if let Err(fault) = set_time_limit(link, limit) {
+            // Without it a question could take for ever.
+            tracing::error!(error = %fault, "a connection takes no time limit");
+            engine.mark_lost();
+        }
+        loop {
+            match feed.next() {
+                Ok(job) => job(link),
+                Err(pause) => return pause,
+            }
+        }
     }
 }
 

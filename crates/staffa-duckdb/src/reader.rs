@@ -43,13 +43,14 @@ impl Reader {
     /// Proves that the engine answers.
     pub(crate) async fn probe(&self) -> Result<(), StorageError> {
         self.engine.check_ready()?;
+        let engine = Arc::clone(&self.engine);
         self.pool
-            .ask(|link| {
+            .ask(move |link| {
                 let answer: i64 = link
                     .query_row("SELECT count(*) FROM staffa_catalog.meta", [], |row| {
                         row.get(0)
                     })
-                    .map_err(crate::error::Fault::from)?;
+                    .map_err(|error| engine.failed(error.into()))?;
                 match answer {
                     1 => Ok(()),
                     _ => Err(StorageError::internal(

@@ -8,15 +8,18 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use staffa_domain::error::Unavailable;
 use staffa_domain::ports::{RecordWriter, WriteSession};
 use staffa_domain::{
-    Operation, Outcome, SchemaSnapshot, StampedBatch, StorageError, WriteMode, WriteReceipt,
+    Operation, Outcome, RecordId, SchemaSnapshot, StampedBatch, StorageError, WriteMode,
+    WriteReceipt,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::engine::{Engine, Link, commit_unknown, draining, moved};
+use crate::engine::{Engine, LOOK_PERIOD, Link, commit_unknown, draining, moved};
 use crate::error::{Class, Fault};
-use crate::lane::{Lane, append, append_only, stored_violation};
+use crate::lane::{Lane, append, append_only, is_stored, stored_violation};
 use crate::transaction::{CommitError, Transaction};
 
 /// How many batches wait for the engine at most.
@@ -49,14 +52,14 @@ impl RecordWriter for Writer {
         schema: &Arc<SchemaSnapshot>,
         mode: WriteMode,
     ) -> Result<Box<dyn WriteSession>, StorageError> {
-        self.engine.check_ready()?;
+        self.engine.check_writable()?;
         self.engine.check_schema(schema)?;
         check_mode(schema, &mode)?;
         let permit = Arc::clone(&self.sessions)
             .acquire_owned()
             .await
             .map_err(|_| draining())?;
-        self.engine.check_ready()?;
+        self.engine.check_writable()?;
         self.engine.check_schema(schema)?;
         Ok(Box::new(Session::start(
             &self.engine,
@@ -67,7 +70,7 @@ impl RecordWriter for Writer {
     }
 
     async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {
-        self.engine.check_ready()?;
+        self.engine.check_writable()?;
         self.lane.execute(operations).await
     }
 }
@@ -117,7 +120,9 @@ impl Session {
             schema: Arc::clone(schema),
             mode,
             receipt: WriteReceipt::default(),
+            first: None,
         };
+        let runtime = Handle::current();
         let link = engine.connect()?;
         let place = Arc::clone(&failure);
         std::thread::Builder::new()
@@ -125,8 +130,7 @@ impl Session {
             .spawn(move || {
                 load.engine.sessions_open.fetch_add(1, Ordering::AcqRel);
                 let engine = Arc::clone(&load.engine);
-                load.run(&link, inbox, &place);
-                drop(link);
+                load.run(link, (inbox, runtime), &place);
                 engine.sessions_open.fetch_sub(1, Ordering::AcqRel);
                 drop(permit);
             })
@@ -165,30 +169,46 @@ impl WriteSession for Session {
     }
 }
 
+/// Waits for the client's next step; nothing where the session is over, or the engine lost, whose
+/// connections must not be held for as long as a client thinks.
+fn next(engine: &Engine, inbox: &mut mpsc::Receiver<Command>, runtime: &Handle) -> Option<Command> {
+    runtime.block_on(async {
+        loop {
+            match tokio::time::timeout(LOOK_PERIOD, inbox.recv()).await {
+                Ok(command) => return command,
+                Err(_) if engine.is_lost() => return None,
+                Err(_) => {}
+            }
+        }
+    })
+}
+
 /// The working side of a session.
 struct Load {
     engine: Arc<Engine>,
     schema: Arc<SchemaSnapshot>,
     mode: WriteMode,
     receipt: WriteReceipt,
+    /// The first record that was added: whether it is stored tells whether a commit stands.
+    first: Option<RecordId>,
 }
 
 impl Load {
     fn run(
         mut self,
-        link: &Link,
-        mut inbox: mpsc::Receiver<Command>,
+        link: Link,
+        (mut inbox, runtime): (mpsc::Receiver<Command>, Handle),
         failure: &Mutex<Option<StorageError>>,
     ) {
         let fail = |error: StorageError| *failure.lock() = Some(error);
-        if let Err(fault) = modes::prepare(link, &self.schema, &self.mode) {
+        if let Err(fault) = modes::prepare(&link, &self.schema, &self.mode) {
             return fail(self.engine.answer(fault, &self.schema));
         }
-        let mut transaction = match Transaction::begin(link) {
+        let mut transaction = match Transaction::begin(&link) {
             Ok(transaction) => transaction,
             Err(fault) => return fail(self.engine.answer(fault, &self.schema)),
         };
-        while let Some(command) = inbox.blocking_recv() {
+        while let Some(command) = next(&self.engine, &mut inbox, &runtime) {
             match command {
                 Command::Append(batch) => {
                     let result = transaction.run(|connection| self.take(connection, &batch));
@@ -199,18 +219,23 @@ impl Load {
                             // Rolled back first: the place of the fault is looked for in
                             // what is stored.
                             drop(transaction);
-                            return fail(self.explain(link, fault, &batch));
+                            return fail(self.explain(&link, fault, &batch));
                         }
                     };
                     return fail(error);
                 }
                 Command::Commit(answer) => {
-                    let result = self.commit(link, transaction);
+                    let result = self.commit(&link, transaction);
+                    drop(link);
+                    let result = result.unwrap_or_else(|| self.resolve());
                     // The write stands even where nobody hears of it.
                     let _ = answer.send(result);
                     return;
                 }
             }
+        }
+        if self.engine.is_lost() {
+            fail(StorageError::Unavailable(Unavailable::Reopening));
         }
     }
 
@@ -221,19 +246,25 @@ impl Load {
     ) -> Result<Option<StorageError>, Fault> {
         if self.mode == WriteMode::Insert {
             append(connection, &self.schema, batch.records())?;
+            if self.first.is_none() && !batch.is_empty() {
+                self.first = Some(batch.id(0));
+            }
             self.receipt.inserted += batch.len() as u64;
             return Ok(None);
         }
         modes::write(connection, &self.mode, batch, &mut self.receipt)
     }
 
+    /// Answers nothing where the commit is in doubt.
     fn commit(
-        mut self,
+        &mut self,
         link: &Link,
         transaction: Transaction<'_>,
-    ) -> Result<WriteReceipt, StorageError> {
-        self.engine.check_schema(&self.schema)?;
-        match transaction.commit() {
+    ) -> Option<Result<WriteReceipt, StorageError>> {
+        if let Err(error) = self.engine.check_schema(&self.schema) {
+            return Some(Err(error));
+        }
+        Some(match transaction.commit() {
             Ok(committed) => {
                 self.receipt.commit = self.engine.committed(committed);
                 Ok(self.receipt)
@@ -248,6 +279,25 @@ impl Load {
             Err(CommitError::RolledBack(fault)) => Err(self.engine.answer(fault, &self.schema)),
             Err(CommitError::Unknown(_)) => {
                 self.engine.mark_lost();
+                return None;
+            }
+        })
+    }
+
+    /// Waits until the engine is open again and looks whether a commit in doubt stands.
+    fn resolve(mut self) -> Result<WriteReceipt, StorageError> {
+        let Some(first) = self.first else {
+            return Err(commit_unknown());
+        };
+        let link = self.engine.wait_for_link().ok_or(commit_unknown())?;
+        match is_stored(&link, &self.schema, first) {
+            Ok(true) => {
+                self.receipt.commit = self.engine.last_commit();
+                Ok(self.receipt)
+            }
+            Ok(false) => Err(StorageError::Unavailable(Unavailable::Reopening)),
+            Err(fault) => {
+                tracing::error!(error = %fault, "a commit stays in doubt");
                 Err(commit_unknown())
             }
         }

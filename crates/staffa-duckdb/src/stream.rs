@@ -5,19 +5,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use duckdb::{ArrowStream, InterruptHandle, params_from_iter};
 use futures_core::Stream;
+use staffa_domain::error::Unavailable;
 use staffa_domain::ports::RecordStream;
 use staffa_domain::{RecordQuery, StorageError};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::engine::{Engine, Link};
+use crate::engine::{Engine, LOOK_PERIOD, Link};
 use crate::error::Fault;
 use crate::sql::{Sql, select};
 use crate::types::conform;
@@ -27,14 +28,16 @@ const BATCHES_WAITING: usize = 2;
 /// The engine gives 2,048 records at a time; a batch is worth more to all that follows.
 const BATCH_ROWS: usize = 16_384;
 
+type Batch = Result<RecordBatch, StorageError>;
+
 /// The reading end. Dropping it interrupts the statement.
 struct Batches {
-    receiver: mpsc::Receiver<Result<RecordBatch, StorageError>>,
+    receiver: mpsc::Receiver<Batch>,
     interrupt: Arc<InterruptHandle>,
 }
 
 impl Stream for Batches {
-    type Item = Result<RecordBatch, StorageError>;
+    type Item = Batch;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.receiver.poll_recv(context)
@@ -54,7 +57,7 @@ struct Producer {
     engine: Arc<Engine>,
     query: RecordQuery,
     layout: SchemaRef,
-    sender: mpsc::Sender<Result<RecordBatch, StorageError>>,
+    sender: mpsc::Sender<Batch>,
     runtime: Handle,
     idle: Duration,
     // Given back when the thread ends, whichever way.
@@ -158,18 +161,38 @@ impl Producer {
 
     /// Hands a batch over; answers whether the reader still wants more. A reader that takes
     /// nothing for too long is cut, since it pins a snapshot and so holds checkpoints up.
-    fn send(&self, batch: Result<RecordBatch, StorageError>) -> bool {
-        let send = async { tokio::time::timeout(self.idle, self.sender.send(batch)).await };
-        match self.runtime.block_on(send) {
-            Ok(sent) => sent.is_ok(),
-            Err(_) => {
-                tracing::warn!("a stream was cut: its reader takes nothing");
-                let sender = self.sender.clone();
-                // The reader must learn that the stream is not complete once it wakes up.
-                self.runtime.spawn(async move {
-                    let _ = sender.send(Err(StorageError::Timeout)).await;
-                });
-                false
+    fn send(&self, batch: Batch) -> bool {
+        let why = match self.runtime.block_on(self.place()) {
+            Ok(place) => {
+                place.send(batch);
+                return true;
+            }
+            Err(None) => return false,
+            Err(Some(why)) => why,
+        };
+        tracing::warn!(%why, "a stream was cut");
+        let sender = self.sender.clone();
+        // The reader must learn that the stream is not complete once it wakes up.
+        self.runtime.spawn(async move {
+            let _ = sender.send(Err(why)).await;
+        });
+        false
+    }
+
+    /// Waits for room in the channel, but neither for ever nor while the engine is lost; an error
+    /// without a reason says that the reader has gone.
+    async fn place(&self) -> Result<mpsc::Permit<'_, Batch>, Option<StorageError>> {
+        let waiting_since = Instant::now();
+        loop {
+            match tokio::time::timeout(LOOK_PERIOD.min(self.idle), self.sender.reserve()).await {
+                Ok(place) => return place.map_err(|_| None),
+                Err(_) if self.engine.is_lost() => {
+                    return Err(Some(StorageError::Unavailable(Unavailable::Reopening)));
+                }
+                Err(_) if waiting_since.elapsed() >= self.idle => {
+                    return Err(Some(StorageError::Timeout));
+                }
+                Err(_) => {}
             }
         }
     }

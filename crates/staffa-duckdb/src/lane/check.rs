@@ -42,15 +42,27 @@ pub(crate) enum Refusal {
     Waits,
 }
 
-/// Checks operations that are independent of each other, against the stored records and
-/// each other. Answers one refusal or none for each.
-pub(crate) fn check(
+/// Checks that what operations change is there, in the version that each expects. Answers one
+/// refusal or none for each.
+pub(crate) fn versions(
     connection: &Connection,
     items: &[Item<'_>],
 ) -> Result<Vec<Option<Refusal>>, Fault> {
     let mut refusals: Vec<Option<Refusal>> = items.iter().map(|_| None).collect();
     for members in by_schema(items) {
         check_versions(connection, items, &members, &mut refusals)?;
+    }
+    Ok(refusals)
+}
+
+/// Checks operations that are independent of each other, against the stored records and
+/// each other: versions and uniqueness. Answers one refusal or none for each.
+pub(crate) fn all(
+    connection: &Connection,
+    items: &[Item<'_>],
+) -> Result<Vec<Option<Refusal>>, Fault> {
+    let mut refusals = versions(connection, items)?;
+    for members in by_schema(items) {
         let schema = Arc::clone(items[members[0]].operation.schema());
         for group in schema.schema().unique_groups() {
             let keys = UniqueKeys::new(&schema, &group);

@@ -3,11 +3,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use duckdb::Connection;
 use staffa_domain::{Operation, Outcome, RecordId, SchemaSnapshot, StorageError};
 
 use super::check::{self, Item, Refusal};
 use super::{Request, Write, apply};
-use crate::engine::{Engine, Link, commit_unknown};
+use crate::engine::{Engine, Link};
 use crate::error::{Class, Fault};
 use crate::sql::select;
 use crate::transaction::{CommitError, Transaction};
@@ -15,53 +16,53 @@ use crate::transaction::{CommitError, Transaction};
 /// How many records one commit takes at most: a turn of the lane stays short.
 const GROUP_RECORDS_MAX: usize = 10_000;
 
-/// Takes the next group of writes off the queue, carries it out and answers it. Requests
-/// that must wait for this commit go back to the front.
-pub(super) fn commit_next(engine: &Engine, link: &Link, waiting: &mut VecDeque<Request>) {
-    let mut group = take_group(engine, waiting);
-    if group.is_empty() {
-        return;
-    }
-    if group.len() == 1 && !is_independent(&group[0].operations) {
-        if let Some(write) = group.pop() {
-            answer_alone(engine, link, write);
-        }
-        return;
-    }
-    let attempt = try_group(engine, link, &group);
-    match attempt {
-        Ok(verdicts) => settle(engine, link, group, verdicts, waiting),
-        Err(Failure::Known(fault)) => {
-            tracing::debug!(error = %fault, "a group failed; its requests run one by one");
-            for write in group {
-                answer_alone(engine, link, write);
-            }
-        }
-        Err(Failure::Unknown(fault)) => {
-            engine.mark_lost();
-            tracing::error!(error = %fault, requests = group.len(), "a commit is in doubt");
-            for write in group {
-                let _ = write.answer.send(Err(commit_unknown()));
-            }
-        }
-    }
+/// What became of a turn of the lane.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// How many requests it took.
+    pub(super) requests: usize,
+    /// Those whose commit may or may not stand, since the engine was lost in it.
+    pub(super) in_doubt: Vec<Write>,
 }
 
+/// Takes the next group of writes off the queue, carries it out and answers it. Requests
+/// that must wait for this commit go back to the front.
+pub(super) fn commit_next(engine: &Engine, link: &Link, waiting: &mut VecDeque<Request>) -> Turn {
+    let group = take_group(engine, waiting);
+    let mut turn = Turn {
+        requests: group.len(),
+        in_doubt: Vec::new(),
+    };
+    if group.iter().any(|write| !is_independent(&write.operations)) {
+        // Such a request comes alone.
+        for write in group {
+            turn.answer_alone(engine, link, write);
+        }
+        return turn;
+    }
+    match try_group(engine, link, &group) {
+        Ok(verdicts) => turn.settle((engine, link), group, verdicts, waiting),
+        Err(fault) => {
+            tracing::debug!(error = %fault, "a group failed; its requests run one by one");
+            for write in group {
+                turn.answer_alone(engine, link, write);
+            }
+        }
+    }
+    turn
+}
+
+/// Why a transaction does not stand.
 enum Failure {
     /// Nothing is stored.
     Known(Fault),
     /// The commit may or may not stand.
-    Unknown(Fault),
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        Self::Known(fault)
-    }
+    Unknown,
 }
 
 enum Verdict {
     Committed(u64),
+    InDoubt,
     Refused(StorageError),
     Later,
 }
@@ -84,7 +85,7 @@ fn take_group(engine: &Engine, waiting: &mut VecDeque<Request>) -> Vec<Write> {
             break;
         };
         if let Err(error) = check_schemas(engine, &write.operations) {
-            let _ = write.answer.send(Err(error));
+            write.answer(Err(error));
             continue;
         }
         records += weight(&write.operations);
@@ -99,7 +100,7 @@ fn take_group(engine: &Engine, waiting: &mut VecDeque<Request>) -> Vec<Write> {
 }
 
 fn check_schemas(engine: &Engine, operations: &[Operation]) -> Result<(), StorageError> {
-    engine.check_ready()?;
+    engine.check_writable()?;
     for operation in operations {
         engine.check_schema(operation.schema())?;
         let changes = matches!(
@@ -116,6 +117,11 @@ fn check_schemas(engine: &Engine, operations: &[Operation]) -> Result<(), Storag
 /// The answer to a change of an append-only schema.
 pub(crate) fn append_only() -> StorageError {
     StorageError::Unsupported("an append_only schema takes new records only".to_owned())
+}
+
+/// Whether an operation changes anything.
+pub(super) const fn is_write(operation: &Operation) -> bool {
+    !matches!(operation, Operation::Assert { .. })
 }
 
 fn weight(operations: &[Operation]) -> usize {
@@ -172,30 +178,50 @@ fn items_of(request: usize, operations: &[Operation]) -> impl Iterator<Item = It
     })
 }
 
+/// Carries out a group in hope: uniqueness is left to the engine's indexes, which cost nothing
+/// more, and asked about beforehand only once they refused, to learn which requests are to blame.
+/// An error says that nothing is stored.
+fn try_group(engine: &Engine, link: &Link, group: &[Write]) -> Result<Vec<Verdict>, Fault> {
+    match attempt(engine, link, group, check::versions) {
+        Err(fault) if fault.class == Class::Constraint => attempt(engine, link, group, check::all),
+        done => done,
+    }
+}
+
 /// Checks all requests, carries out the good ones and commits them.
-fn try_group(engine: &Engine, link: &Link, group: &[Write]) -> Result<Vec<Verdict>, Failure> {
+fn attempt(
+    engine: &Engine,
+    link: &Link,
+    group: &[Write],
+    check: fn(&Connection, &[Item<'_>]) -> Result<Vec<Option<Refusal>>, Fault>,
+) -> Result<Vec<Verdict>, Fault> {
     let mut transaction = Transaction::begin(link)?;
     let items = items(group);
-    let refusals = transaction.run(|connection| check::check(connection, &items))?;
-    let mut verdicts: Vec<Option<Refusal>> = group.iter().map(|_| None).collect();
+    let refusals = transaction.run(|connection| check(connection, &items))?;
+    let mut refused: Vec<Option<Refusal>> = group.iter().map(|_| None).collect();
     for (item, refusal) in items.iter().zip(refusals) {
-        if verdicts[item.request].is_none() {
-            verdicts[item.request] = refusal;
+        if refused[item.request].is_none() {
+            refused[item.request] = refusal;
         }
     }
     let good: Vec<Item<'_>> = items
         .into_iter()
-        .filter(|item| verdicts[item.request].is_none())
+        .filter(|item| refused[item.request].is_none())
         .collect();
-    let mut commit = 0;
+    let mut commit = Some(0);
     if !good.is_empty() {
         transaction.run(|connection| apply::apply(connection, &good))?;
-        commit = finish(engine, transaction)?;
+        commit = match finish(engine, transaction) {
+            Ok(commit) => Some(commit),
+            Err(Failure::Known(fault)) => return Err(fault),
+            Err(Failure::Unknown) => None,
+        };
     }
-    let verdicts = verdicts.into_iter().map(|refusal| match refusal {
-        None => Verdict::Committed(commit),
-        Some(Refusal::Fails(error)) => Verdict::Refused(error),
-        Some(Refusal::Waits) => Verdict::Later,
+    let verdicts = refused.into_iter().map(|refusal| match (refusal, commit) {
+        (None, Some(commit)) => Verdict::Committed(commit),
+        (None, None) => Verdict::InDoubt,
+        (Some(Refusal::Fails(error)), _) => Verdict::Refused(error),
+        (Some(Refusal::Waits), _) => Verdict::Later,
     });
     Ok(verdicts.collect())
 }
@@ -204,77 +230,97 @@ fn finish(engine: &Engine, transaction: Transaction<'_>) -> Result<u64, Failure>
     match transaction.commit() {
         Ok(committed) => Ok(engine.committed(committed)),
         Err(CommitError::RolledBack(fault)) => Err(Failure::Known(fault)),
-        Err(CommitError::Unknown(fault)) => Err(Failure::Unknown(fault)),
-    }
-}
-
-/// Answers a group that was carried out. A request that has to wait for it goes back to the
-/// queue, unless it waits for itself: then it runs alone.
-fn settle(
-    engine: &Engine,
-    link: &Link,
-    group: Vec<Write>,
-    verdicts: Vec<Verdict>,
-    waiting: &mut VecDeque<Request>,
-) {
-    let mut later = Vec::new();
-    for (position, (write, verdict)) in group.into_iter().zip(verdicts).enumerate() {
-        // The answer is dropped where its caller has gone; the work stands all the same.
-        match verdict {
-            Verdict::Committed(commit) => {
-                let _ = write.answer.send(Ok(Outcome { commit }));
-            }
-            Verdict::Refused(error) => {
-                let _ = write.answer.send(Err(error));
-            }
-            Verdict::Later if position == 0 => answer_alone(engine, link, write),
-            Verdict::Later => later.push(write),
+        Err(CommitError::Unknown(fault)) => {
+            engine.mark_lost();
+            tracing::error!(error = %fault, "a commit is in doubt");
+            Err(Failure::Unknown)
         }
     }
-    for write in later.into_iter().rev() {
-        waiting.push_front(Request::Write(write));
-    }
 }
 
-fn answer_alone(engine: &Engine, link: &Link, write: Write) {
-    let result = run_alone(engine, link, &write.operations);
-    let _ = write.answer.send(result);
+impl Turn {
+    /// Answers a group that was carried out. A request that has to wait for it goes back to the
+    /// queue, unless it waits for itself: then it runs alone.
+    fn settle(
+        &mut self,
+        (engine, link): (&Engine, &Link),
+        group: Vec<Write>,
+        verdicts: Vec<Verdict>,
+        waiting: &mut VecDeque<Request>,
+    ) {
+        let mut later = Vec::new();
+        for (position, (write, verdict)) in group.into_iter().zip(verdicts).enumerate() {
+            match verdict {
+                Verdict::Committed(commit) => write.answer(Ok(Outcome { commit })),
+                Verdict::InDoubt => self.in_doubt.push(write),
+                Verdict::Refused(error) => write.answer(Err(error)),
+                Verdict::Later if position == 0 => self.answer_alone(engine, link, write),
+                Verdict::Later => later.push(write),
+            }
+        }
+        for write in later.into_iter().rev() {
+            waiting.push_front(Request::Write(write));
+        }
+    }
+
+    fn answer_alone(&mut self, engine: &Engine, link: &Link, write: Write) {
+        match run_alone(engine, link, &write.operations) {
+            Some(result) => write.answer(result),
+            None => self.in_doubt.push(write),
+        }
+    }
 }
 
 /// Carries out one request in its own transaction, one operation after the other, so that
-/// later ones see earlier ones.
+/// later ones see earlier ones. Answers nothing where the commit is in doubt.
 fn run_alone(
     engine: &Engine,
     link: &Link,
     operations: &[Operation],
-) -> Result<Outcome, StorageError> {
-    check_schemas(engine, operations)?;
-    let mut transaction = Transaction::begin(link)?;
-    let mut violated = None;
-    for item in items_of(0, operations) {
-        let refusal = transaction
-            .run(|connection| refuse(connection, &item))
-            .map_err(|fault| engine.answer(fault, item.operation.schema()))?;
-        if let Some(refusal) = refusal {
-            return Err(refusal);
-        }
-        violated = Some(item.operation.schema());
-        transaction
-            .run(|connection| apply::apply(connection, &[item]))
-            .map_err(|fault| constraint(engine, link, fault, violated))?;
-    }
+) -> Option<Result<Outcome, StorageError>> {
+    let written = operations
+        .iter()
+        .rev()
+        .find(|operation| is_write(operation));
+    let transaction = match carry_out(engine, link, operations) {
+        Ok(transaction) => transaction,
+        Err(error) => return Some(Err(error)),
+    };
     match finish(engine, transaction) {
-        Ok(commit) => Ok(Outcome { commit }),
-        Err(Failure::Known(fault)) => Err(constraint(engine, link, fault, violated)),
-        Err(Failure::Unknown(fault)) => {
-            engine.mark_lost();
-            tracing::error!(error = %fault, "a commit is in doubt");
-            Err(commit_unknown())
+        Ok(commit) => Some(Ok(Outcome { commit })),
+        Err(Failure::Known(fault)) => {
+            let schema = written.map(Operation::schema);
+            Some(Err(constraint(engine, link, fault, schema)))
         }
+        Err(Failure::Unknown) => None,
     }
 }
 
-fn refuse(connection: &duckdb::Connection, item: &Item<'_>) -> Result<Option<StorageError>, Fault> {
+fn carry_out<'l>(
+    engine: &Engine,
+    link: &'l Link,
+    operations: &[Operation],
+) -> Result<Transaction<'l>, StorageError> {
+    check_schemas(engine, operations)?;
+    let mut transaction = Transaction::begin(link).map_err(|fault| engine.failed(fault))?;
+    for item in items_of(0, operations) {
+        let schema = item.operation.schema();
+        let refusal = transaction
+            .run(|connection| refuse(connection, &item))
+            .map_err(|fault| engine.answer(fault, schema))?;
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        if let Err(fault) = transaction.run(|connection| apply::apply(connection, &[item])) {
+            // Rolled back first: what is to blame is looked for in what is stored.
+            drop(transaction);
+            return Err(constraint(engine, link, fault, Some(schema)));
+        }
+    }
+    Ok(transaction)
+}
+
+fn refuse(connection: &Connection, item: &Item<'_>) -> Result<Option<StorageError>, Fault> {
     if let Operation::Assert {
         schema,
         filter,
@@ -290,7 +336,7 @@ fn refuse(connection: &duckdb::Connection, item: &Item<'_>) -> Result<Option<Sto
     }
     let refusal = match check::taken_id(connection, item)? {
         Some(refusal) => Some(refusal),
-        None => check::check(connection, std::slice::from_ref(item))?
+        None => check::all(connection, std::slice::from_ref(item))?
             .into_iter()
             .flatten()
             .next(),
@@ -309,7 +355,7 @@ fn constraint(
     schema: Option<&Arc<SchemaSnapshot>>,
 ) -> StorageError {
     match schema {
-        None => fault.into(),
+        None => engine.failed(fault),
         Some(schema) if fault.class == Class::Constraint => {
             check::stored_violation(link, schema, &fault.text)
         }

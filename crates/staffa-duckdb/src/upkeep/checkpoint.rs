@@ -1,0 +1,66 @@
+//! Checkpoints: when the log is long, or when nothing is written anyway. On a connection of their
+//! own, so that the lane's inserts and deletes go on meanwhile.
+
+use std::time::Instant;
+
+use super::room::Room;
+use crate::engine::{Engine, Link};
+
+/// Bytes in the write-ahead log.
+pub(crate) fn wal_bytes(engine: &Engine) -> u64 {
+    let mut path = engine.path.clone().into_os_string();
+    path.push(".wal");
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// When the next checkpoint is due.
+pub(super) struct Checkpoints {
+    link: Option<Link>,
+    last_commit: u64,
+    quiet_since: Instant,
+}
+
+impl Checkpoints {
+    pub(super) fn new(engine: &Engine) -> Self {
+        Self {
+            link: None,
+            last_commit: engine.last_commit(),
+            quiet_since: Instant::now(),
+        }
+    }
+
+    /// Gives the connection back.
+    pub(super) fn let_go(&mut self) {
+        self.link = None;
+    }
+
+    /// Makes a checkpoint where one is due. An open transaction that changes or defines holds it
+    /// up, and so does a disk without room for it, which would cost the engine: the next look
+    /// tries again.
+    pub(super) fn look(&mut self, engine: &Engine, room: &Room) {
+        let commit = engine.last_commit();
+        if commit != self.last_commit {
+            self.last_commit = commit;
+            self.quiet_since = Instant::now();
+        }
+        let wal = wal_bytes(engine);
+        let quiet = self.quiet_since.elapsed() >= engine.options.checkpoint_idle;
+        let is_due = wal >= engine.options.checkpoint_wal_bytes || (quiet && wal > 0);
+        if !is_due || !room.fits(wal.saturating_mul(2)) {
+            return;
+        }
+        self.quiet_since = Instant::now();
+        if self.link.is_none() {
+            self.link = engine.connect().ok();
+        }
+        let Some(link) = &self.link else { return };
+        let started = Instant::now();
+        match link.execute_batch("CHECKPOINT") {
+            Ok(()) => {
+                let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::debug!(wal_bytes = wal, elapsed_ms, "checkpoint");
+            }
+            Err(error) => engine.note(error.into(), "no checkpoint now"),
+        }
+    }
+}
