@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use staffa_domain::Schema;
 use staffa_http::{ServeOptions, admin_router, router, serve};
-use staffa_telemetry::{LogFormat, LogOptions, logs};
+use staffa_telemetry::{LogFormat, LogOptions, Logs, logs};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -22,12 +22,13 @@ pub(crate) struct Server {
     main: TcpListener,
     admin: TcpListener,
     signals: Signals,
+    logs: Logs,
 }
 
 impl Server {
     /// Takes the addresses, before anything that takes time.
     pub(crate) async fn bind(config: &Config) -> anyhow::Result<Self> {
-        init_logs(&config.log)?;
+        let logs = init_logs(&config.log)?;
         let signals = Signals::listen()?;
         if !config.allow_unauthenticated {
             refuse_open(config.listen)?;
@@ -40,6 +41,7 @@ impl Server {
             main,
             admin,
             signals,
+            logs,
         })
     }
 
@@ -79,6 +81,7 @@ impl Server {
         admin.await??;
         background.iter().for_each(tokio::task::JoinHandle::abort);
         tracing::info!("drained and closed");
+        drop(self.logs);
         served?.map_err(Into::into)
     }
 
@@ -95,7 +98,7 @@ impl Server {
     }
 }
 
-fn init_logs(config: &LogConfig) -> anyhow::Result<()> {
+fn init_logs(config: &LogConfig) -> anyhow::Result<Logs> {
     let terminal = std::io::stderr().is_terminal();
     let format = match config.format.as_str() {
         "human" => LogFormat::Human,
@@ -103,12 +106,11 @@ fn init_logs(config: &LogConfig) -> anyhow::Result<()> {
         _ if terminal => LogFormat::Human,
         _ => LogFormat::Json,
     };
-    logs::init(&LogOptions {
+    Ok(logs::init(&LogOptions {
         format,
         filter: config.level.clone(),
         color: terminal,
-    })?;
-    Ok(())
+    })?)
 }
 
 /// There is no access control yet, so only this machine may be let in.

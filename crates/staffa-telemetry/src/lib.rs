@@ -8,6 +8,6 @@ pub mod metrics;
 
 pub mod metered;
 
-pub use logs::{LogError, LogFormat, LogOptions};
+pub use logs::{LogError, LogFormat, LogOptions, Logs};
 pub use metered::metered;
 pub use metrics::{Metrics, RequestFigures};

@@ -1,10 +1,14 @@
 //! Where log lines go and how they look: standard error, as JSON or for a person.
+//!
+//! A thread of its own writes them, many at a time, so that a request does not wait for its line.
 
 use std::fmt;
-use std::io;
+use std::io::{self, BufWriter};
+use std::sync::OnceLock;
 
 use tracing::Dispatch;
 use tracing::dispatcher;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -65,10 +69,39 @@ impl fmt::Display for LogError {
 
 impl std::error::Error for LogError {}
 
-/// Sends the logs of the whole process to standard error. Works once a process.
-pub fn init(options: &LogOptions) -> Result<(), LogError> {
-    let dispatch = dispatch(options, io::stderr)?;
-    dispatcher::set_global_default(dispatch).map_err(|_| LogError::AlreadyInstalled)
+/// How many lines may wait to be written. Beyond that lines are dropped and counted: a reader of
+/// the log that stands still must not stop the server, nor fill its memory.
+const LINES_WAITING_MAX: usize = 1 << 16;
+/// How much is written at once.
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// Counts the lines that were dropped, once there is a log.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Keeps the log going. Dropping it writes what waits, for at most a second.
+#[derive(Debug)]
+pub struct Logs {
+    _writer: WorkerGuard,
+}
+
+/// How many lines of this process were dropped because too many waited.
+pub(crate) fn dropped_lines() -> usize {
+    DROPPED.get().map_or(0, ErrorCounter::dropped_lines)
+}
+
+/// Sends the logs of the whole process to standard error for as long as the answer is kept. Works
+/// once a process.
+pub fn init(options: &LogOptions) -> Result<Logs, LogError> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES_WAITING_MAX)
+        .thread_name("staffa-log")
+        .finish(BufWriter::with_capacity(BUFFER_BYTES, io::stderr()));
+    let dropped = writer.error_counter();
+    let dispatch = dispatch(options, writer)?;
+    dispatcher::set_global_default(dispatch).map_err(|_| LogError::AlreadyInstalled)?;
+    DROPPED.get_or_init(|| dropped);
+    Ok(Logs { _writer: guard })
 }
 
 fn dispatch<W>(options: &LogOptions, writer: W) -> Result<Dispatch, LogError>

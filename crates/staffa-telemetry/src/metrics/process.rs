@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::param;
 
 use super::exposition::{Family, Kind};
+use crate::logs;
 
 /// Writes the families of the process.
 pub(super) fn write(text: &mut String) {
@@ -22,6 +23,12 @@ pub(super) fn write(text: &mut String) {
         let open = entries.count().saturating_sub(1);
         gauge("process_open_fds", "Open file descriptors.").write(text, open);
     }
+    let dropped = Family {
+        name: "staffa_log_lines_dropped_total",
+        kind: Kind::Counter,
+        help: "Log lines that were dropped because their reader was too slow.",
+    };
+    dropped.write(text, logs::dropped_lines());
 }
 
 fn write_stat(text: &mut String, stat: Stat) {
