@@ -7,6 +7,7 @@ mod handlers;
 mod links;
 mod manifests;
 mod report;
+mod scenarios;
 mod sizes;
 mod sources;
 mod tree;
@@ -50,6 +51,7 @@ fn inspect(root: &Path) -> anyhow::Result<Report> {
     handlers::check(&tree, &mut report);
     words::check(&tree, &mut report);
     errors::check(&tree, &mut report);
+    scenarios::check(&tree, &mut report);
     links::check(root, &tree, &mut report);
     Ok(report)
 }

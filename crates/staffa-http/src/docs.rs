@@ -4,6 +4,8 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 
+use crate::from_wire::BareCall;
+
 const PAGE: &str = include_str!("../assets/docs.html");
 const SCRIPT: &str = include_str!("../assets/app.js");
 const STYLE: &str = include_str!("../assets/style.css");
@@ -12,15 +14,15 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-pub(crate) async fn show_docs() -> Response {
+pub(crate) async fn show_docs(_: BareCall) -> Response {
     file("text/html; charset=utf-8", PAGE)
 }
 
-pub(crate) async fn show_docs_script() -> Response {
+pub(crate) async fn show_docs_script(_: BareCall) -> Response {
     file("text/javascript; charset=utf-8", SCRIPT)
 }
 
-pub(crate) async fn show_docs_style() -> Response {
+pub(crate) async fn show_docs_style(_: BareCall) -> Response {
     file("text/css; charset=utf-8", STYLE)
 }
 

@@ -12,4 +12,4 @@ pub(crate) mod question;
 pub(crate) mod stream;
 
 pub(crate) use body::JsonBody;
-pub(crate) use call::{Call, RecordCall};
+pub(crate) use call::{BareCall, Call, RecordCall};

@@ -16,6 +16,8 @@ pub mod conformance;
 pub mod differential;
 pub mod strategies;
 
+pub mod scenario;
+
 pub use fakes::{FixedClock, SequenceIds, nth_id};
 pub use memory::MemoryEngine;
 pub use record::Record;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 /// Folders whose content nobody wrote here.
 const SKIPPED_FOLDERS: &[&str] = &[".git", "target", "node_modules"];
-const TEXT_EXTENSIONS: &[&str] = &["rs", "md", "toml"];
+const TEXT_EXTENSIONS: &[&str] = &["rs", "md", "toml", "yaml"];
 
 #[derive(Debug)]
 pub(crate) struct File {

@@ -121,14 +121,14 @@ fn check_ordered(property: &Property, value: &Value) -> Result<(), Breach> {
         return Err((RecordErrorCode::AboveMaximum, message));
     }
     if !rules.one_of.is_empty() && !rules.one_of.contains(value) {
-        return Err(not_in_enum(rules));
+        return Err(not_in_enum(rules, |member| shown(property, member)));
     }
     Ok(())
 }
 
-/// A bound as the wire writes it.
-fn shown(property: &Property, bound: &Value) -> String {
-    match (bound, &property.property_type) {
+/// A value as the wire writes it, without quotes.
+pub(super) fn shown(property: &Property, value: &Value) -> String {
+    match (value, &property.property_type) {
         (Value::Decimal(digits), PropertyType::Decimal(size)) => {
             format_decimal(*digits, size.scale)
         }
@@ -136,13 +136,8 @@ fn shown(property: &Property, bound: &Value) -> String {
     }
 }
 
-fn not_in_enum(rules: &Constraints) -> Breach {
-    let shown: Vec<String> = rules
-        .one_of
-        .iter()
-        .take(10)
-        .map(ToString::to_string)
-        .collect();
+fn not_in_enum(rules: &Constraints, show: impl Fn(&Value) -> String) -> Breach {
+    let shown: Vec<String> = rules.one_of.iter().take(10).map(show).collect();
     let more = if rules.one_of.len() > shown.len() {
         ", …"
     } else {
@@ -175,7 +170,7 @@ fn check_text(rules: &Constraints, text: &str) -> Result<(), Breach> {
     }
     let is_text = |value: &Value| matches!(value, Value::String(member) if member == text);
     if !rules.one_of.is_empty() && !rules.one_of.iter().any(is_text) {
-        return Err(not_in_enum(rules));
+        return Err(not_in_enum(rules, ToString::to_string));
     }
     Ok(())
 }

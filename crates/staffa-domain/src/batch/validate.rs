@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt64Array};
 
-use crate::batch::check::{check_array, value_at};
+use crate::batch::check::{check_array, shown, value_at};
 use crate::batch::{DecodedBatch, Indexes, Origin, ValidBatch};
 use crate::error::{RecordError, RecordErrorCode};
 use crate::schema::Property;
@@ -34,7 +34,8 @@ pub fn validate(decoded: DecodedBatch) -> (ValidBatch, Vec<RecordError>) {
             check_required(property, array, &places, &mut errors);
         }
         check_array(property, array, &mut |row, (code, message)| {
-            let value = value_at(&property.property_type, array, row).map(|value| excerpt(&value));
+            let value = value_at(&property.property_type, array, row);
+            let value = value.map(|value| excerpt(property, &value));
             errors.push(places.error(row, property, code, message).with_value(value));
         });
     }
@@ -138,15 +139,39 @@ fn check_required(
     }
 }
 
-/// Shows a value in at most about 200 characters.
-fn excerpt(value: &Value) -> String {
+/// Shows a value as JSON text, in at most about 200 characters.
+fn excerpt(property: &Property, value: &Value) -> String {
     const SHOWN_MAX: usize = 200;
-    let mut text = value.to_string();
+    let mut text = match value {
+        Value::String(text) => text.clone(),
+        other => shown(property, other),
+    };
     if let Some((cut, _)) = text.char_indices().nth(SHOWN_MAX) {
         text.truncate(cut);
         text.push('…');
     }
-    text
+    match value {
+        Value::String(_)
+        | Value::Decimal(_)
+        | Value::Date(_)
+        | Value::Datetime(_)
+        | Value::Uuid(_) => quoted(&text),
+        _ => text,
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 fn drop_failed(

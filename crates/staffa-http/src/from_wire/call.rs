@@ -40,13 +40,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let exchange = parts.extensions.get::<Arc<Exchange>>().map(Arc::clone);
-        let exchange = exchange.ok_or_else(|| Problem::internal("a route without its frame"))?;
-        let mut is_stream = false;
-        if let Some(route) = parts.extensions.get::<MatchedPath>() {
-            exchange.set_route(route);
-            is_stream = route.as_str().ends_with("/stream");
-        }
+        let exchange = enter(parts)?;
+        let is_stream = exchange.route().ends_with("/stream");
         let accept = parts.headers.get(ACCEPT).cloned();
         if !is_stream && !accepts(accept.as_ref(), &["application/json"]) {
             return Err(refuse(&["application/json"]));
@@ -70,6 +65,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
             call.exchange.set_schema(&call.schema);
         }
         Ok(call)
+    }
+}
+
+/// Finds what the frame made for the request, and tells it the route.
+fn enter(parts: &Parts) -> Result<Arc<Exchange>, Problem> {
+    let exchange = parts.extensions.get::<Arc<Exchange>>().map(Arc::clone);
+    let exchange = exchange.ok_or_else(|| Problem::internal("a route without its frame"))?;
+    if let Some(route) = parts.extensions.get::<MatchedPath>() {
+        exchange.set_route(route);
+    }
+    Ok(exchange)
+}
+
+/// A call of which nothing matters but that it has come.
+pub(crate) struct BareCall;
+
+impl<S: Send + Sync> FromRequestParts<S> for BareCall {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        enter(parts).map(|_| Self)
     }
 }
 

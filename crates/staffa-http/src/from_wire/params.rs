@@ -99,7 +99,8 @@ pub(crate) fn one_of<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Re
     })
 }
 
-fn unknown(name: &str, allowed: &[&str]) -> Problem {
+/// Refuses a name that is not among those that may be there.
+pub(crate) fn unknown(name: &str, allowed: &[&str]) -> Problem {
     let shown: String = name.chars().take(64).collect();
     let near = allowed
         .iter()

@@ -102,9 +102,15 @@ pub(crate) fn filter(
         None => None,
     };
     let short = question::parse_filter_params(schema, params.iter(), &limits)?;
-    Ok(match (long, short) {
-        (Some(long), Some(short)) => Some(Filter::And(vec![long, short])),
-        (long, short) => long.or(short),
+    let mut parts: Vec<Filter> = [long, short].into_iter().flatten().collect();
+    let most = limits.conditions_max;
+    if parts.iter().map(Filter::conditions).sum::<usize>() > most {
+        let message = format!("a filter has at most {most} conditions");
+        return Err(Problem::parameter("filters", message));
+    }
+    Ok(match parts.len() {
+        0 | 1 => parts.pop(),
+        _ => Some(Filter::And(parts)),
     })
 }
 

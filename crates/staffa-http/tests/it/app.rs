@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use tower::ServiceExt;
 
 use staffa_app::{Catalog, CommandPorts, Commands, CursorKey, Limits, Queries};
+use staffa_domain::Schema;
 use staffa_domain::ports::Storage;
 use staffa_http::{Api, ApiState};
 use staffa_testkit::builders::CREATED;
@@ -30,8 +31,22 @@ impl App {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ApiState)) -> Self {
+        let declared = [schemas::orders(), schemas::readings()].map(|s| s.schema().clone());
+        let limits = Limits {
+            bulk_records_max: 5,
+            ..Limits::default()
+        };
+        Self::of(declared.into(), limits, change).await
+    }
+
+    /// The API over schemas of the test's own, within the limits that are the default.
+    pub(crate) async fn with_schemas(declared: Vec<Schema>) -> Self {
+        Self::of(declared, Limits::default(), |_| ()).await
+    }
+
+    async fn of(declared: Vec<Schema>, limits: Limits, change: impl FnOnce(&mut ApiState)) -> Self {
         let storage = MemoryEngine::open();
-        let mut state = state(&storage).await;
+        let mut state = state(&storage, declared, limits).await;
         change(&mut state);
         Self {
             api: staffa_http::router(state),
@@ -95,14 +110,10 @@ impl App {
     }
 }
 
-async fn state(storage: &Storage) -> ApiState {
+async fn state(storage: &Storage, declared: Vec<Schema>, limits: Limits) -> ApiState {
     let catalog = Arc::new(Catalog::open(Arc::clone(&storage.catalog)).await.unwrap());
-    let declared = [schemas::orders(), schemas::readings()].map(|s| s.schema().clone());
-    catalog.declare(declared.into()).await.unwrap();
-    let limits = Arc::new(Limits {
-        bulk_records_max: 5,
-        ..Limits::default()
-    });
+    catalog.declare(declared).await.unwrap();
+    let limits = Arc::new(limits);
     let ports = CommandPorts {
         writer: Arc::clone(&storage.writer),
         reader: Arc::clone(&storage.reader),

@@ -7,6 +7,7 @@ mod bulk;
 mod frame;
 mod questions;
 mod records;
+mod scenarios;
 mod schemas;
 mod server;
 mod streams;

@@ -63,6 +63,23 @@ async fn filters_and_order() {
 }
 
 #[tokio::test]
+async fn long_and_short_filters_count_together() {
+    let app = App::new().await.with_orders(1).await;
+    let long = |count: usize| {
+        let one = r#"{"field":"quantity","operator":"is_not_null"}"#;
+        let all = format!("[{}]", vec![one; count].join(","));
+        all.replace('"', "%22")
+            .replace('{', "%7B")
+            .replace('}', "%7D")
+    };
+    let short = "filter[quantity]=1&filter[quantity][lt]=2";
+    let most = references(&app, &format!("filters={}&{short}", long(48))).await;
+    assert_eq!(most, ["A-1"]);
+    let query = format!("{ORDERS}?filters={}&{short}", long(49));
+    assert_eq!(app.get(&query).await.code(), "invalid_parameter");
+}
+
+#[tokio::test]
 async fn the_same_as_a_body() {
     let app = App::new().await.with_orders(4).await;
     let body = r#"{"filters":{"or":[{"field":"quantity","operator":"eq","value":1},

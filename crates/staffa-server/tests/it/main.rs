@@ -8,8 +8,10 @@
 mod config;
 mod copy;
 mod curl;
+mod database;
 mod demo;
 mod kill;
 mod program;
 mod refusals;
+mod scenarios;
 mod transfer;

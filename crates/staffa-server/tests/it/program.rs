@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use serde_json::Value as Json;
+use staffa_testkit::scenario::{Answer, Request};
 
 /// The program in a folder of its own, with no environment but what a test gives.
 pub(crate) fn staffa(folder: &Path) -> Command {
@@ -177,28 +178,63 @@ impl Drop for Running {
 
 /// A GET with the plainest of clients.
 pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
-    let head = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
-    exchange(address, &head, b"").unwrap()
+    let answer = send(address, &request("GET", path, &[], b"")).unwrap();
+    (answer.status, answer.text())
 }
 
 /// A POST that answers nothing where the server went away before its answer.
 pub(crate) fn post(address: &str, path: &str, kind: &str, body: &[u8]) -> Option<(u16, String)> {
-    let length = body.len();
-    let head = format!(
-        "POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: {kind}\r\n\
-         Content-Length: {length}\r\n\r\n"
-    );
-    exchange(address, &head, body)
+    let answer = send(
+        address,
+        &request("POST", path, &[("content-type", kind)], body),
+    )?;
+    Some((answer.status, answer.text()))
 }
 
-/// HTTP/1.0, so that the end of the connection is the end of the answer.
-fn exchange(address: &str, head: &str, body: &[u8]) -> Option<(u16, String)> {
+fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Request {
+    let header = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+    Request {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        headers: headers.iter().map(header).collect(),
+        body: body.to_vec(),
+    }
+}
+
+/// HTTP/1.0, so that the end of the connection is the end of the answer. Nothing where the
+/// server went away before its answer.
+pub(crate) fn send(address: &str, request: &Request) -> Option<Answer> {
+    let Request {
+        method,
+        target,
+        headers,
+        body,
+    } = request;
+    let mut head = format!("{method} {target} HTTP/1.0\r\nhost: {address}\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
     let mut stream = TcpStream::connect(address).ok()?;
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(body).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, body.to_owned()))
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let body = answer.split_off(end + 4);
+    let head = String::from_utf8(answer).unwrap();
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+    };
+    Some(Answer {
+        status,
+        headers: lines.filter_map(header).collect(),
+        body,
+    })
 }
