@@ -10,6 +10,7 @@ pub mod arrays;
 pub mod record;
 
 pub mod eval;
+pub mod faults;
 pub mod memory;
 
 pub mod conformance;
@@ -17,5 +18,6 @@ pub mod differential;
 pub mod strategies;
 
 pub use fakes::{FixedClock, SequenceIds, nth_id};
+pub use faults::{FaultyScans, ScanFault};
 pub use memory::MemoryEngine;
 pub use record::Record;
