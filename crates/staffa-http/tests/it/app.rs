@@ -30,7 +30,10 @@ impl App {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ApiState)) -> Self {
-        let storage = MemoryEngine::open();
+        Self::over(MemoryEngine::open(), change).await
+    }
+
+    pub(crate) async fn over(storage: Storage, change: impl FnOnce(&mut ApiState)) -> Self {
         let mut state = state(&storage).await;
         change(&mut state);
         Self {

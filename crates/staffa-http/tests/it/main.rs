@@ -9,4 +9,6 @@ mod questions;
 mod records;
 mod schemas;
 mod server;
+mod slow;
+mod socket;
 mod streams;
