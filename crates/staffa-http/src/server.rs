@@ -145,8 +145,7 @@ fn builder(options: &ServeOptions) -> Builder<TokioExecutor> {
         // It runs while a connection is idle too; `Guarded` holds heads to their own time.
         .header_read_timeout(options.idle_timeout)
         .max_buf_size(options.head_bytes_max)
-        .half_close(false)
-        .pipeline_flush(true);
+        .half_close(false);
     builder
         .http2()
         .timer(TokioTimer::new())

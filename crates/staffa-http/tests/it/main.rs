@@ -5,6 +5,7 @@ mod app;
 mod bad_input;
 mod bulk;
 mod frame;
+mod http1;
 mod questions;
 mod records;
 mod schemas;
