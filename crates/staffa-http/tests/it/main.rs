@@ -4,6 +4,7 @@
 mod app;
 mod bad_input;
 mod bulk;
+mod every_route;
 mod frame;
 mod http1;
 mod questions;
