@@ -7,6 +7,7 @@ mod bulk;
 mod every_route;
 mod frame;
 mod http1;
+mod http2;
 mod questions;
 mod records;
 mod schemas;
