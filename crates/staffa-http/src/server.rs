@@ -1,5 +1,6 @@
 //! The accept loop: every wait for a client has an end, and shutting down lets requests finish.
 
+mod addresses;
 mod connection;
 mod guarded;
 mod pulse;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::frame::Api;
+use addresses::{Addresses, Share};
 use streams::StreamExecutor;
 
 /// How long after a failed `accept` the next is tried: descriptors may have run out.
@@ -30,6 +32,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct ServeOptions {
     /// Connections at a time; more wait in the backlog of the socket.
     pub connections_max: usize,
+    /// Connections at a time from one IPv4 address or one IPv6 network of 64 bits; more are
+    /// closed at once, without a word.
+    pub connections_per_address_max: usize,
     /// From the accept to the first byte.
     pub first_byte_timeout: Duration,
     /// From the first byte of a request's head to its last.
@@ -55,6 +60,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             connections_max: 4_096,
+            connections_per_address_max: 256,
             first_byte_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
@@ -79,6 +85,7 @@ pub async fn serve(
         api,
         builder: builder(&options),
         places: Arc::new(Semaphore::new(options.connections_max)),
+        addresses: Addresses::new(options.connections_per_address_max),
         options,
         shutdown,
         kill: CancellationToken::new(),
@@ -105,13 +112,14 @@ pub async fn serve(
     Ok(())
 }
 
-/// A connection's place among all.
-type Place = OwnedSemaphorePermit;
+/// A connection's place among all, and among those of its address.
+type Place = (OwnedSemaphorePermit, Share);
 
 struct Server {
     api: Api,
     builder: Builder<StreamExecutor>,
     places: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
     options: ServeOptions,
     shutdown: CancellationToken,
     kill: CancellationToken,
@@ -126,7 +134,13 @@ impl Server {
             .ok()?;
         loop {
             match self.unless_shut_down(listener.accept()).await? {
-                Ok((stream, _)) => return Some((stream, place)),
+                // One that holds too many already is not worth even an answer: dropping
+                // the socket costs least.
+                Ok((stream, peer)) => {
+                    if let Some(share) = self.addresses.take(peer.ip()) {
+                        return Some((stream, (place, share)));
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     self.unless_shut_down(tokio::time::sleep(ACCEPT_PAUSE))

@@ -79,6 +79,8 @@ pub(crate) struct LogConfig {
 pub(crate) struct HttpConfig {
     /// Connections at a time.
     pub(crate) connections_max: usize,
+    /// Connections at a time from one address.
+    pub(crate) connections_per_address_max: usize,
     /// For the head of a request to arrive.
     pub(crate) header_timeout: Duration,
     /// For a connection without a request.
@@ -255,6 +257,7 @@ impl Values<'_> {
     fn http(&self) -> HttpConfig {
         HttpConfig {
             connections_max: self.size("http.connections_max"),
+            connections_per_address_max: self.size("http.connections_per_address_max"),
             header_timeout: self.duration("http.header_timeout"),
             idle_timeout: self.duration("http.idle_timeout"),
             requests: staffa_http::Settings {
@@ -314,11 +317,13 @@ mod tests {
             ("cursor_secret", "x"),
             ("duckdb.temp_directory", "/tmp"),
             ("limits.bulk_bytes_max", "2GiB"),
+            ("http.connections_per_address_max", "7"),
         ];
         let embedded = config(&flags);
         assert_eq!(embedded.listen.port(), 8080);
         assert!(!embedded.schemas_set);
         assert_eq!(embedded.http.requests.bulk_body_bytes_max, Some(2 << 30));
+        assert_eq!(embedded.http.connections_per_address_max, 7);
         let StorageConfig::Duckdb(options) = embedded.storage else {
             panic!("another engine")
         };

@@ -105,3 +105,35 @@ async fn a_stream_ends_with_its_final_chunk_and_trailers() {
     );
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");
 }
+
+#[tokio::test]
+async fn an_address_has_a_share_of_the_connections() {
+    let options = ServeOptions {
+        connections_per_address_max: 2,
+        ..ServeOptions::default()
+    };
+    let server = Server::start(options).await;
+    let mut first = server.connect().await;
+    let mut second = server.connect().await;
+    for stream in [&mut first, &mut second] {
+        stream.write_all(GET).await.unwrap();
+        assert!(read_answer(stream).await.starts_with("HTTP/1.1 200 OK"));
+    }
+    let mut third = server.connect().await;
+    // It may be closed before it asks or after.
+    let _ = third.write_all(GET).await;
+    assert_eq!(read_to_end(&mut third).await, "");
+    first
+        .write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(read_to_end(&mut first).await.starts_with("HTTP/1.1 200"));
+    // The place is free once the server is done with the connection, a moment after its end.
+    loop {
+        let mut next = server.connect().await;
+        let _ = next.write_all(GET).await;
+        if read_answer(&mut next).await.starts_with("HTTP/1.1 200 OK") {
+            break;
+        }
+    }
+}

@@ -86,6 +86,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Connections at a time",
     ),
     setting(
+        "http.connections_per_address_max",
+        COUNT,
+        "256",
+        "Connections at a time from one address; more for a proxy",
+    ),
+    setting(
         "http.requests_max",
         COUNT,
         "8192",
