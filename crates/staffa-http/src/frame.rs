@@ -24,6 +24,7 @@ use tower_http::compression::Compression;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use crate::exchange::Exchange;
+use crate::held::{Bodies, Held};
 use crate::problem::{Code, Problem};
 use crate::state::{Observer, Settings};
 
@@ -38,6 +39,7 @@ struct Around {
     settings: Arc<Settings>,
     observer: Option<Observer>,
     in_flight: Arc<AtomicUsize>,
+    bodies: Arc<Bodies>,
 }
 
 impl std::fmt::Debug for Api {
@@ -51,6 +53,7 @@ impl std::fmt::Debug for Api {
 impl Api {
     pub(crate) fn new(router: Router, settings: Settings, observer: Option<Observer>) -> Self {
         let around = Around {
+            bodies: Bodies::new(settings.bodies_bytes_max),
             settings: Arc::new(settings),
             observer,
             in_flight: Arc::default(),
@@ -65,7 +68,8 @@ impl Api {
         let around = Arc::clone(&self.around);
         let request_id = finish::request_id(request.headers());
         let settings = Arc::clone(&self.around.settings);
-        let exchange = Arc::new(Exchange::new(request_id, settings));
+        let held = Held::nothing(&self.around.bodies);
+        let exchange = Arc::new(Exchange::new(request_id, settings, held));
         let head = finish::Head::of(&request);
         let permit = Permit::take(&self.around.in_flight);
         let response = match bounds::check(&request, &self.around.settings) {
@@ -87,8 +91,7 @@ impl Api {
 
     /// Runs the routes: within the deadline, and with a panic turned into an answer.
     async fn run(self, request: Request<Body>, exchange: &Exchange) -> Response {
-        let is_read = request.method() == Method::GET
-            || request.uri().path().ends_with("/query");
+        let is_read = request.method() == Method::GET || request.uri().path().ends_with("/query");
         let is_long = has_no_deadline(request.uri().path());
         let deadline = self.around.settings.request_timeout;
         let work = AssertUnwindSafe(route(self.router, request)).catch_unwind();

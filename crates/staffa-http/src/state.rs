@@ -63,7 +63,10 @@ pub struct Settings {
     pub stream_stall_timeout: Duration,
     /// Bytes of one JSON body that is held whole: one record, or one question.
     pub json_body_bytes_max: u64,
-    /// Bytes of one streamed body as sent; any when absent.
+    /// Bytes of such bodies, over all requests at a time; a request that would hold more is
+    /// refused.
+    pub bodies_bytes_max: u64,
+    /// Bytes of one streamed body, as sent and unpacked; any when absent.
     pub bulk_body_bytes_max: Option<u64>,
     /// Bytes of the path and query.
     pub uri_bytes_max: usize,
@@ -81,6 +84,7 @@ impl Default for Settings {
             body_idle_timeout: Duration::from_secs(30),
             stream_stall_timeout: Duration::from_secs(30),
             json_body_bytes_max: 16 << 20,
+            bodies_bytes_max: 1 << 30,
             bulk_body_bytes_max: None,
             uri_bytes_max: 8 << 10,
             header_bytes_max: 32 << 10,

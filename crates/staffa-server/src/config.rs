@@ -265,6 +265,7 @@ impl Values<'_> {
                 request_timeout: self.duration("http.request_timeout"),
                 body_idle_timeout: self.duration("http.body_timeout"),
                 stream_stall_timeout: self.duration("http.stream_timeout"),
+                bodies_bytes_max: self.number("limits.bodies_bytes_max"),
                 bulk_body_bytes_max: self.number_if("limits.bulk_bytes_max"),
                 ..staffa_http::Settings::default()
             },

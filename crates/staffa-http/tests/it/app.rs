@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, Request, StatusCode};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
 use tower::ServiceExt;
@@ -79,7 +80,13 @@ impl App {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.send(request.body(body.into()).unwrap()).await
+        let mut request = request.body(body.into()).unwrap();
+        // As any client does that has the body as a whole.
+        if let Some(len) = request.body().size_hint().exact() {
+            let told = request.headers_mut().entry("content-length");
+            told.or_insert_with(|| len.into());
+        }
+        self.send(request).await
     }
 
     /// Creates orders with the references, … and their numbers as quantities.

@@ -3,6 +3,7 @@
 
 mod app;
 mod bad_input;
+mod bodies;
 mod bulk;
 mod every_route;
 mod frame;

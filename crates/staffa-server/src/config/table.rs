@@ -136,13 +136,19 @@ pub(crate) const SETTINGS: &[Setting] = &[
     unset(
         "limits.bulk_bytes_max",
         BYTES,
-        "Bytes of one streamed body as sent [default: any]",
+        "Bytes of one streamed body, as sent and unpacked [default: any]",
     ),
     setting(
         "limits.body_bytes_max",
         BYTES,
         "256MiB",
         "Bytes of a body that is held in memory",
+    ),
+    setting(
+        "limits.bodies_bytes_max",
+        BYTES,
+        "1GiB",
+        "Bytes of such bodies, over all requests at a time",
     ),
     setting(
         "limits.record_bytes_max",
