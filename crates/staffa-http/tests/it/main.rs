@@ -16,3 +16,4 @@ mod server;
 mod slow;
 mod socket;
 mod streams;
+mod values;
