@@ -324,6 +324,7 @@ mod tests {
         assert_eq!(embedded.listen.port(), 8080);
         assert!(!embedded.schemas_set);
         assert_eq!(embedded.http.requests.bulk_body_bytes_max, Some(2 << 30));
+        assert_eq!(embedded.http.requests.bodies_bytes_max, 256 << 20);
         assert_eq!(embedded.http.connections_per_address_max, 7);
         let StorageConfig::Duckdb(options) = embedded.storage else {
             panic!("another engine")

@@ -144,11 +144,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "256MiB",
         "Bytes of a body that is held in memory",
     ),
-    setting(
+    machine(
         "limits.bodies_bytes_max",
         BYTES,
-        "1GiB",
-        "Bytes of such bodies, over all requests at a time",
+        Machine::bodies_memory,
+        "Bytes of such bodies of all requests; a quarter of the machine's memory by default",
     ),
     setting(
         "limits.record_bytes_max",
