@@ -92,15 +92,12 @@ impl Api {
     /// Runs the routes: within the deadline, and with a panic turned into an answer.
     async fn run(self, request: Request<Body>, exchange: &Exchange) -> Response {
         let is_read = request.method() == Method::GET || request.uri().path().ends_with("/query");
-        let is_long = has_no_deadline(request.uri().path());
-        let deadline = self.around.settings.request_timeout;
-        let work = AssertUnwindSafe(route(self.router, request)).catch_unwind();
-        let done = if is_long {
-            Ok(work.await)
-        } else {
-            tokio::time::timeout(deadline, work).await
+        let deadline = match is_transfer(request.uri().path()) {
+            true => self.around.settings.transfer_timeout,
+            false => self.around.settings.request_timeout,
         };
-        match done {
+        let work = AssertUnwindSafe(route(self.router, request)).catch_unwind();
+        match tokio::time::timeout(deadline, work).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => Problem::internal(panic_text(panic.as_ref())).into_response(),
             Err(_) => late(exchange, is_read).into_response(),
@@ -123,8 +120,9 @@ impl Service<Request<Body>> for Api {
     }
 }
 
-/// Streams take as long as they take; what bounds them is that they must keep moving.
-fn has_no_deadline(path: &str) -> bool {
+/// Whether a request takes as long as its data: what bounds it first is that it must keep
+/// moving.
+fn is_transfer(path: &str) -> bool {
     path.ends_with("/bulk") || path.ends_with("/stream")
 }
 

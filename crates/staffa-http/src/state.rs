@@ -57,6 +57,9 @@ pub struct Settings {
     pub requests_max: usize,
     /// From the head of a request to its answer, where the body is no stream.
     pub request_timeout: Duration,
+    /// From the head of a bulk write to its answer, and from the first record of a stream to
+    /// its last: while they last, others may have to wait.
+    pub transfer_timeout: Duration,
     /// Between two pieces of a body.
     pub body_idle_timeout: Duration,
     /// How long a client may take nothing of a stream.
@@ -81,6 +84,7 @@ impl Default for Settings {
         Self {
             requests_max: 8_192,
             request_timeout: Duration::from_secs(30),
+            transfer_timeout: Duration::from_secs(3_600),
             body_idle_timeout: Duration::from_secs(30),
             stream_stall_timeout: Duration::from_secs(30),
             json_body_bytes_max: 16 << 20,

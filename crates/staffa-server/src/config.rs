@@ -263,6 +263,7 @@ impl Values<'_> {
             requests: staffa_http::Settings {
                 requests_max: self.size("http.requests_max"),
                 request_timeout: self.duration("http.request_timeout"),
+                transfer_timeout: self.duration("http.transfer_timeout"),
                 body_idle_timeout: self.duration("http.body_timeout"),
                 stream_stall_timeout: self.duration("http.stream_timeout"),
                 bodies_bytes_max: self.number("limits.bodies_bytes_max"),

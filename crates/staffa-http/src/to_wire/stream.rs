@@ -13,6 +13,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use staffa_app::{Error, Stage, StreamView};
 use staffa_codec::encode::{BatchEncoder, OutputFormat, encoder};
@@ -140,8 +141,12 @@ struct Task {
 impl Task {
     async fn run(mut self, first: Option<RecordBatch>, batches: RecordStream) {
         let pieces = self.pieces.clone();
+        let deadline = self.exchange.settings.transfer_timeout;
         let done = tokio::select! {
-            done = self.send_all(first, batches) => done,
+            done = timeout(deadline, self.send_all(first, batches)) => match done {
+                Ok(done) => done,
+                Err(_) => Err("it took longer than it may".to_owned()),
+            },
             // The client is gone: the engine's query is dropped, whatever it is doing.
             () = pieces.closed() => return,
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::io::AsyncWriteExt;
@@ -188,9 +189,30 @@ async fn a_client_that_leaves_frees_the_engine() {
 }
 
 #[tokio::test]
+async fn a_transfer_ends_some_day() {
+    let (app, open) = faulty(ScanFault::Hangs, |settings| {
+        settings.transfer_timeout = SHORT;
+    })
+    .await;
+    let stream = app.get(STREAM).await;
+    assert_eq!(stream.status, StatusCode::OK);
+    assert!(stream.body.is_none(), "the body ended well");
+    all_closed(open).await;
+    // A body whose end does not come; each of its pieces would still have time.
+    let begin = stream::iter([Ok::<_, std::io::Error>("{\"reference\":\"b\"}\n")]);
+    let kind = [("content-type", "application/x-ndjson")];
+    let path = "/api/v1/records/orders/bulk";
+    let body = Body::from_stream(begin.chain(stream::pending()));
+    let bulk = app.call("POST", path, &kind, body).await;
+    assert_eq!(bulk.code(), "malformed_json");
+    assert_eq!(bulk.header("connection"), "close");
+    assert_eq!(app.count("orders").await, 3);
+}
+
+#[tokio::test]
 async fn the_head_of_a_stream_costs_no_scan() {
-    let (app, open) = faulty(ScanFault::Repeats, |_| ()).await;
-    let head = app.call("HEAD", STREAM, &[], Body::empty()).await;
+    let (app, open) = faulty(ScanFault::Hangs, |_| ()).await;
+    let head = in_time(app.call("HEAD", STREAM, &[], Body::empty())).await;
     assert_eq!(head.status, StatusCode::OK);
     assert_eq!(head.text(), "");
     all_closed(open).await;

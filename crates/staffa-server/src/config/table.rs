@@ -113,7 +113,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "http.request_timeout",
         Kind::Duration,
         "30s",
-        "For an answer; streams have no limit",
+        "For an answer",
+    ),
+    setting(
+        "http.transfer_timeout",
+        Kind::Duration,
+        "1h",
+        "For a bulk write or a stream as a whole",
     ),
     setting(
         "http.body_timeout",
