@@ -14,6 +14,9 @@ pub enum BodyError {
         /// The limit.
         max_bytes: u64,
     },
+    /// There is no room for it, with all the others that are held now.
+    #[error("the server holds as much of bodies as it may")]
+    NoRoom,
     /// The client sent nothing for too long.
     #[error("the body stopped coming")]
     TimedOut,

@@ -8,6 +8,7 @@ use axum::extract::MatchedPath;
 
 use staffa_app::{Context, Stage};
 
+use crate::held::Held;
 use crate::state::Settings;
 
 /// Made by the frame, found by the extractors among the request's extensions.
@@ -19,11 +20,12 @@ pub(crate) struct Exchange {
     route: OnceLock<MatchedPath>,
     schema: OnceLock<String>,
     bytes_in: AtomicU64,
+    held: Held,
     reading: AtomicBool,
 }
 
 impl Exchange {
-    pub(crate) fn new(request_id: String, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(request_id: String, settings: Arc<Settings>, held: Held) -> Self {
         Self {
             context: Context::new(request_id),
             settings,
@@ -31,6 +33,7 @@ impl Exchange {
             route: OnceLock::new(),
             schema: OnceLock::new(),
             bytes_in: AtomicU64::new(0),
+            held,
             reading: AtomicBool::new(false),
         }
     }
@@ -76,6 +79,12 @@ impl Exchange {
 
     pub(crate) fn bytes_in(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// Holds so many bytes more of the body until the answer has left; false where all
+    /// requests together hold too much.
+    pub(crate) fn hold(&self, bytes: usize) -> bool {
+        self.held.take(bytes as u64)
     }
 
     /// Whether the body is still being waited for.

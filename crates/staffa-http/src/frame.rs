@@ -24,6 +24,7 @@ use tower_http::compression::Compression;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use crate::exchange::Exchange;
+use crate::held::{Bodies, Held};
 use crate::problem::{Code, Problem};
 use crate::state::{Observer, Settings};
 
@@ -38,6 +39,7 @@ struct Around {
     settings: Arc<Settings>,
     observer: Option<Observer>,
     in_flight: Arc<AtomicUsize>,
+    bodies: Arc<Bodies>,
 }
 
 impl std::fmt::Debug for Api {
@@ -51,6 +53,7 @@ impl std::fmt::Debug for Api {
 impl Api {
     pub(crate) fn new(router: Router, settings: Settings, observer: Option<Observer>) -> Self {
         let around = Around {
+            bodies: Bodies::new(settings.bodies_bytes_max),
             settings: Arc::new(settings),
             observer,
             in_flight: Arc::default(),
@@ -65,7 +68,8 @@ impl Api {
         let around = Arc::clone(&self.around);
         let request_id = finish::request_id(request.headers());
         let settings = Arc::clone(&self.around.settings);
-        let exchange = Arc::new(Exchange::new(request_id, settings));
+        let held = Held::nothing(&self.around.bodies);
+        let exchange = Arc::new(Exchange::new(request_id, settings, held));
         let head = finish::Head::of(&request);
         let permit = Permit::take(&self.around.in_flight);
         let response = match bounds::check(&request, &self.around.settings) {
@@ -75,6 +79,10 @@ impl Api {
             }
             Ok(()) => {
                 request.extensions_mut().insert(Arc::clone(&exchange));
+                if request.method() == Method::HEAD {
+                    // What answers GET answers HEAD too; the end leaves the body out.
+                    *request.method_mut() = Method::GET;
+                }
                 self.run(request, &exchange).await
             }
         };
@@ -83,18 +91,13 @@ impl Api {
 
     /// Runs the routes: within the deadline, and with a panic turned into an answer.
     async fn run(self, request: Request<Body>, exchange: &Exchange) -> Response {
-        let is_read = request.method() == Method::GET
-            || request.method() == Method::HEAD
-            || request.uri().path().ends_with("/query");
-        let is_long = has_no_deadline(request.uri().path());
-        let deadline = self.around.settings.request_timeout;
-        let work = AssertUnwindSafe(route(self.router, request)).catch_unwind();
-        let done = if is_long {
-            Ok(work.await)
-        } else {
-            tokio::time::timeout(deadline, work).await
+        let is_read = request.method() == Method::GET || request.uri().path().ends_with("/query");
+        let deadline = match is_transfer(request.uri().path()) {
+            true => self.around.settings.transfer_timeout,
+            false => self.around.settings.request_timeout,
         };
-        match done {
+        let work = AssertUnwindSafe(route(self.router, request)).catch_unwind();
+        match tokio::time::timeout(deadline, work).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => Problem::internal(panic_text(panic.as_ref())).into_response(),
             Err(_) => late(exchange, is_read).into_response(),
@@ -117,8 +120,9 @@ impl Service<Request<Body>> for Api {
     }
 }
 
-/// Streams take as long as they take; what bounds them is that they must keep moving.
-fn has_no_deadline(path: &str) -> bool {
+/// Whether a request takes as long as its data: what bounds it first is that it must keep
+/// moving.
+fn is_transfer(path: &str) -> bool {
     path.ends_with("/bulk") || path.ends_with("/stream")
 }
 

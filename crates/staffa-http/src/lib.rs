@@ -5,6 +5,7 @@ mod docs;
 mod exchange;
 mod frame;
 mod from_wire;
+mod held;
 mod openapi;
 mod problem;
 mod route_table;

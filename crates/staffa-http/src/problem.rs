@@ -123,6 +123,7 @@ impl Code {
     pub(crate) const UNIQUE_VIOLATION: Self = Self::find("unique_violation");
     pub(crate) const CONFLICT: Self = Self::find("conflict");
     pub(crate) const SCHEMA_MOVED: Self = Self::find("schema_moved");
+    pub(crate) const LENGTH_REQUIRED: Self = Self::find("length_required");
     pub(crate) const VERSION_MISMATCH: Self = Self::find("version_mismatch");
     pub(crate) const PAYLOAD_TOO_LARGE: Self = Self::find("payload_too_large");
     pub(crate) const URI_TOO_LONG: Self = Self::find("uri_too_long");

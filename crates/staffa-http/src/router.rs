@@ -77,7 +77,7 @@ fn other_method(method: &Method, allow: &HeaderValue) -> Response {
         return (StatusCode::NO_CONTENT, [(ALLOW, allow.clone())]).into_response();
     }
     let allowed = allow.to_str().unwrap_or_default();
-    let detail = format!("{method} is not a method of this path; its methods are {allowed}");
+    let detail = format!("the methods of this path are {allowed}");
     Problem::new(Code::METHOD_NOT_ALLOWED, detail)
         .allow(allow.clone())
         .into_response()

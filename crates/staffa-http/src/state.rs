@@ -57,13 +57,19 @@ pub struct Settings {
     pub requests_max: usize,
     /// From the head of a request to its answer, where the body is no stream.
     pub request_timeout: Duration,
+    /// From the head of a bulk write to its answer, and from the first record of a stream to
+    /// its last: while they last, others may have to wait.
+    pub transfer_timeout: Duration,
     /// Between two pieces of a body.
     pub body_idle_timeout: Duration,
     /// How long a client may take nothing of a stream.
     pub stream_stall_timeout: Duration,
     /// Bytes of one JSON body that is held whole: one record, or one question.
     pub json_body_bytes_max: u64,
-    /// Bytes of one streamed body as sent; any when absent.
+    /// Bytes of such bodies, over all requests at a time; a request that would hold more is
+    /// refused.
+    pub bodies_bytes_max: u64,
+    /// Bytes of one streamed body, as sent and unpacked; any when absent.
     pub bulk_body_bytes_max: Option<u64>,
     /// Bytes of the path and query.
     pub uri_bytes_max: usize,
@@ -78,9 +84,11 @@ impl Default for Settings {
         Self {
             requests_max: 8_192,
             request_timeout: Duration::from_secs(30),
+            transfer_timeout: Duration::from_secs(3_600),
             body_idle_timeout: Duration::from_secs(30),
             stream_stall_timeout: Duration::from_secs(30),
             json_body_bytes_max: 16 << 20,
+            bodies_bytes_max: 1 << 30,
             bulk_body_bytes_max: None,
             uri_bytes_max: 8 << 10,
             header_bytes_max: 32 << 10,

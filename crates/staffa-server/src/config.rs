@@ -79,6 +79,8 @@ pub(crate) struct LogConfig {
 pub(crate) struct HttpConfig {
     /// Connections at a time.
     pub(crate) connections_max: usize,
+    /// Connections at a time from one address.
+    pub(crate) connections_per_address_max: usize,
     /// For the head of a request to arrive.
     pub(crate) header_timeout: Duration,
     /// For a connection without a request.
@@ -255,13 +257,16 @@ impl Values<'_> {
     fn http(&self) -> HttpConfig {
         HttpConfig {
             connections_max: self.size("http.connections_max"),
+            connections_per_address_max: self.size("http.connections_per_address_max"),
             header_timeout: self.duration("http.header_timeout"),
             idle_timeout: self.duration("http.idle_timeout"),
             requests: staffa_http::Settings {
                 requests_max: self.size("http.requests_max"),
                 request_timeout: self.duration("http.request_timeout"),
+                transfer_timeout: self.duration("http.transfer_timeout"),
                 body_idle_timeout: self.duration("http.body_timeout"),
                 stream_stall_timeout: self.duration("http.stream_timeout"),
+                bodies_bytes_max: self.number("limits.bodies_bytes_max"),
                 bulk_body_bytes_max: self.number_if("limits.bulk_bytes_max"),
                 ..staffa_http::Settings::default()
             },
@@ -314,11 +319,14 @@ mod tests {
             ("cursor_secret", "x"),
             ("duckdb.temp_directory", "/tmp"),
             ("limits.bulk_bytes_max", "2GiB"),
+            ("http.connections_per_address_max", "7"),
         ];
         let embedded = config(&flags);
         assert_eq!(embedded.listen.port(), 8080);
         assert!(!embedded.schemas_set);
         assert_eq!(embedded.http.requests.bulk_body_bytes_max, Some(2 << 30));
+        assert_eq!(embedded.http.requests.bodies_bytes_max, 256 << 20);
+        assert_eq!(embedded.http.connections_per_address_max, 7);
         let StorageConfig::Duckdb(options) = embedded.storage else {
             panic!("another engine")
         };

@@ -107,6 +107,7 @@ async fn load_one(
         },
         on_error: OnError::Abort,
         errors_max: 1,
+        body_bytes_max: None,
         body,
     };
     let report = commands

@@ -88,6 +88,7 @@ impl Server {
     fn options(&self) -> ServeOptions {
         ServeOptions {
             connections_max: self.config.http.connections_max,
+            connections_per_address_max: self.config.http.connections_per_address_max,
             first_byte_timeout: self.config.http.header_timeout,
             header_timeout: self.config.http.header_timeout,
             idle_timeout: self.config.http.idle_timeout,

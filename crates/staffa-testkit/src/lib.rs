@@ -10,6 +10,7 @@ pub mod arrays;
 pub mod record;
 
 pub mod eval;
+pub mod faults;
 pub mod memory;
 
 pub mod conformance;
@@ -19,5 +20,6 @@ pub mod strategies;
 pub mod scenario;
 
 pub use fakes::{FixedClock, SequenceIds, nth_id};
+pub use faults::{FaultyScans, ScanFault};
 pub use memory::MemoryEngine;
 pub use record::Record;

@@ -4,19 +4,15 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use staffa_codec::decode::{
-    BatchDecoder, Compression, CsvOptions, DecodeError, Decompressor, InputFormat, decoder,
+    BatchDecoder, Compression, CsvOptions, Decompressor, InputFormat, decoder,
 };
 use staffa_domain::{RecordError, SchemaSnapshot, WriteMode, WriteReceipt};
 
-use crate::body::{ByteStream, SLICE_BYTES, slices};
+use crate::body::{BodyError, ByteStream};
 use crate::commands::sink::{Sink, SinkOptions, decode_options};
 use crate::commands::{Commands, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
-
-/// How much of a packed body is unpacked in one go. A few bytes can unpack to a hundred
-/// kilobytes each, so this bounds what one step may produce to some megabytes.
-const PACKED_SLICE_BYTES: usize = 1 << 10;
 
 /// What one failed record does to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +38,8 @@ pub struct IngestRecords {
     pub on_error: OnError,
     /// How many errors are reported at most.
     pub errors_max: usize,
+    /// Bytes of the body at most, once unpacked; any when absent.
+    pub body_bytes_max: Option<u64>,
     /// The body.
     pub body: ByteStream,
 }
@@ -83,26 +81,33 @@ impl Commands {
         let schema = self.catalog.get(&request.schema)?;
         let mut options = decode_options(&self.limits);
         options.csv = request.csv.clone();
-        let mut intake = Intake {
+        let plain = Plain {
             decoder: decoder(request.format, Arc::clone(&schema), options),
-            decompressor: Decompressor::new(request.compression)?,
+            bytes: 0,
+            bytes_max: request.body_bytes_max.unwrap_or(u64::MAX),
         };
-        let slice_bytes = match request.compression {
-            Compression::None => SLICE_BYTES,
-            Compression::Gzip | Compression::Zstd => PACKED_SLICE_BYTES,
+        let decompressor = Decompressor::new(request.compression)?;
+        let mut intake = Intake {
+            decompressor,
+            plain,
         };
         let mut sink = self.ingest_sink(ctx, schema, &request);
         let mut body = request.body;
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
-            for slice in slices(&chunk, slice_bytes) {
-                ctx.time(Stage::Decode, || intake.push(&slice))?;
-                drain(intake.decoder.as_mut(), &mut sink).await?;
-                tokio::task::coop::consume_budget().await;
+            let mut rest = Some(&*chunk);
+            while let Some(packed) = rest {
+                rest = ctx.time(Stage::Decode, || intake.push(packed))?;
+                drain(intake.plain.decoder.as_mut(), &mut sink).await?;
+                match rest {
+                    // A few bytes may unpack to gigabytes: others get their turn meanwhile.
+                    Some(_) => tokio::task::yield_now().await,
+                    None => tokio::task::coop::consume_budget().await,
+                }
             }
         }
         ctx.time(Stage::Decode, || intake.finish())?;
-        drain(intake.decoder.as_mut(), &mut sink).await?;
+        drain(intake.plain.decoder.as_mut(), &mut sink).await?;
         let (report, _) = sink.finish().await?;
         Ok(report)
     }
@@ -132,19 +137,37 @@ async fn drain(decoder: &mut dyn BatchDecoder, sink: &mut Sink<'_>) -> Result<()
 
 /// Unpacks and decodes.
 struct Intake {
-    decoder: Box<dyn BatchDecoder>,
     decompressor: Decompressor,
+    plain: Plain,
 }
 
 impl Intake {
-    fn push(&mut self, packed: &[u8]) -> Result<(), DecodeError> {
-        let decoder = self.decoder.as_mut();
-        self.decompressor.push(packed, |plain| decoder.push(plain))
+    /// Takes on a piece; answers what is left of the chunk, as the decompressor does.
+    fn push<'c>(&mut self, packed: &'c [u8]) -> Result<Option<&'c [u8]>, Error> {
+        self.decompressor
+            .push(packed, |piece| self.plain.push(piece))
     }
 
-    fn finish(&mut self) -> Result<(), DecodeError> {
-        let decoder = self.decoder.as_mut();
-        self.decompressor.finish(|plain| decoder.push(plain))?;
-        self.decoder.finish()
+    fn finish(&mut self) -> Result<(), Error> {
+        self.decompressor.finish(|piece| self.plain.push(piece))?;
+        Ok(self.plain.decoder.finish()?)
+    }
+}
+
+/// What was unpacked, and how much of it there may be.
+struct Plain {
+    decoder: Box<dyn BatchDecoder>,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl Plain {
+    fn push(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.bytes += piece.len() as u64;
+        if self.bytes > self.bytes_max {
+            let max_bytes = self.bytes_max;
+            return Err(BodyError::TooLarge { max_bytes }.into());
+        }
+        Ok(self.decoder.push(piece)?)
     }
 }

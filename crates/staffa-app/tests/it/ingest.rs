@@ -21,6 +21,7 @@ async fn ingest(app: &App, body: ByteStream, on_error: OnError) -> Result<Ingest
         csv: CsvOptions::default(),
         on_error,
         errors_max: 10,
+        body_bytes_max: None,
         body,
     };
     app.commands.ingest_records(&ctx(), request).await

@@ -27,7 +27,8 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Decompresses one body, chunk by chunk.
 ///
 /// What comes out goes to a callback in pieces of at most 64 KiB, so a small chunk that
-/// expands to gigabytes costs no memory: the callback counts and stops it by an error.
+/// expands to gigabytes costs no memory: the callback counts and stops it by an error. Nor
+/// does it cost long waits: each call hands on one piece.
 pub struct Decompressor {
     kind: Kind,
 }
@@ -77,15 +78,20 @@ impl Decompressor {
         Ok(Self { kind })
     }
 
-    /// Decompresses a chunk and hands what it holds to `out`, piece by piece. The first error
-    /// of `out` ends it and is returned.
-    pub fn push<E: From<DecodeError>>(
+    /// Decompresses the next piece of a chunk and hands it to `out`, whose error ends it and
+    /// is returned. Answers what is left of the chunk, with which this is to be called again;
+    /// it may be empty where more is still to come out. None once the chunk is used up.
+    pub fn push<'c, E: From<DecodeError>>(
         &mut self,
-        chunk: &[u8],
+        chunk: &'c [u8],
         mut out: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Option<&'c [u8]>, E> {
         match &mut self.kind {
-            Kind::None => out(chunk),
+            Kind::None => {
+                let (piece, rest) = chunk.split_at(chunk.len().min(PIECE));
+                out(piece)?;
+                Ok((!rest.is_empty()).then_some(rest))
+            }
             Kind::Gzip(gzip) => gzip.push(chunk, &mut out),
             Kind::Zstd(zstd) => zstd.push(chunk, &mut out),
         }
@@ -126,29 +132,29 @@ fn malformed(kind: &str) -> DecodeError {
 }
 
 impl Gzip {
-    fn push<E: From<DecodeError>>(
+    fn push<'c, E: From<DecodeError>>(
         &mut self,
-        mut chunk: &[u8],
+        chunk: &'c [u8],
         out: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        while !chunk.is_empty() {
-            let member = self.member.get_or_insert_with(|| {
-                self.members += 1;
-                flate2::write::GzDecoder::new(Vec::new())
-            });
-            // One write inflates at most one of the decoder's own buffers, 32 KiB.
-            let read = member.write(chunk).map_err(|_| malformed("gzip"))?;
-            chunk = &chunk[read..];
-            for piece in member.get_ref().chunks(PIECE) {
-                out(piece)?;
-            }
-            member.get_mut().clear();
-            if read == 0 {
-                // The member took nothing: it is over, and another follows.
-                self.end_member(out)?;
-            }
+    ) -> Result<Option<&'c [u8]>, E> {
+        if chunk.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        let member = self.member.get_or_insert_with(|| {
+            self.members += 1;
+            flate2::write::GzDecoder::new(Vec::new())
+        });
+        // One write inflates at most one of the decoder's own buffers, 32 KiB.
+        let read = member.write(chunk).map_err(|_| malformed("gzip"))?;
+        for piece in member.get_ref().chunks(PIECE) {
+            out(piece)?;
+        }
+        member.get_mut().clear();
+        if read == 0 {
+            // The member took nothing: it is over, and another follows.
+            self.end_member(out)?;
+        }
+        Ok(Some(&chunk[read..]))
     }
 
     /// Whether the current member is complete: it then takes no byte more. To be asked only
@@ -187,29 +193,26 @@ impl Zstd {
         })
     }
 
-    fn push<E: From<DecodeError>>(
+    fn push<'c, E: From<DecodeError>>(
         &mut self,
-        mut chunk: &[u8],
+        chunk: &'c [u8],
         out: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Option<&'c [u8]>, E> {
         use zstd::stream::raw::Operation;
-        loop {
-            let done = self
-                .decoder
-                .run_on_buffers(chunk, &mut self.out)
-                .map_err(|_| malformed("zstd"))?;
-            chunk = &chunk[done.bytes_read..];
-            if done.bytes_written > 0 {
-                out(&self.out[..done.bytes_written])?;
-            }
-            if done.bytes_read > 0 || done.bytes_written > 0 {
-                self.is_within = done.remaining > 0;
-                self.frames += u64::from(!self.is_within);
-            }
-            let is_full = done.bytes_written == self.out.len();
-            if chunk.is_empty() && !is_full {
-                return Ok(());
-            }
+        let done = self
+            .decoder
+            .run_on_buffers(chunk, &mut self.out)
+            .map_err(|_| malformed("zstd"))?;
+        if done.bytes_written > 0 {
+            out(&self.out[..done.bytes_written])?;
         }
+        if done.bytes_read > 0 || done.bytes_written > 0 {
+            self.is_within = done.remaining > 0;
+            self.frames += u64::from(!self.is_within);
+        }
+        let rest = &chunk[done.bytes_read..];
+        // A full piece may not have been all that was decompressed.
+        let is_full = done.bytes_written == self.out.len();
+        Ok((is_full || !rest.is_empty()).then_some(rest))
     }
 }

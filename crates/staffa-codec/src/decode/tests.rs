@@ -16,7 +16,7 @@ use staffa_domain::batch::Origin;
 use staffa_domain::schema::SchemaSnapshot;
 use staffa_domain::{DecodedBatch, RecordError};
 
-use super::{BatchDecoder, DecodeError, DecodeOptions, InputFormat, decoder};
+use super::{BatchDecoder, DecodeError, DecodeOptions, Decompressor, InputFormat, decoder};
 use crate::document::{DocumentForm, read_schema};
 use crate::encode::encode_rows;
 
@@ -55,6 +55,24 @@ fn small_batches() -> DecodeOptions {
         batch_bytes: 200,
         ..DecodeOptions::default()
     }
+}
+
+/// Decompresses all of a chunk, and no more at once than is promised.
+fn unpack(
+    decompressor: &mut Decompressor,
+    chunk: &[u8],
+    mut out: impl FnMut(&[u8]) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut rest = Some(chunk);
+    while let Some(chunk) = rest {
+        let mut bytes = 0;
+        rest = decompressor.push(chunk, |piece| {
+            bytes += piece.len();
+            out(piece)
+        })?;
+        assert!(bytes <= 64 << 10, "{bytes}");
+    }
+    Ok(())
 }
 
 /// All that a batch holds, in a form that compares.

@@ -69,7 +69,13 @@ impl Walker {
                 let text = cursor.string()?;
                 self.note_text(text.flaw);
             }
-            b'-' | b'0'..=b'9' => drop(cursor.number()?),
+            b'-' | b'0'..=b'9' => {
+                // It is kept as it is written, and one beyond a double breaks many a reader.
+                let number = cursor.number()?;
+                if let Err(problem) = number.to_double(&cursor.bytes[start..cursor.at]) {
+                    self.note(problem.code, &problem.message);
+                }
+            }
             b't' => cursor.literal(b"true")?,
             b'f' => cursor.literal(b"false")?,
             b'n' => cursor.literal(b"null")?,
@@ -194,13 +200,19 @@ impl Walker {
 
     #[inline]
     fn note_text(&mut self, flaw: Option<TextFlaw>) {
-        if let Some(flaw) = flaw
-            && self.flaw.is_none()
-        {
+        if let Some(flaw) = flaw {
+            self.note(RecordErrorCode::TypeMismatch, flaw.why());
+        }
+    }
+
+    /// Notes a flaw of what is being read now, unless there was one already.
+    #[cold]
+    fn note(&mut self, code: RecordErrorCode, message: &str) {
+        if self.flaw.is_none() {
             self.flaw = Some(WalkFlaw {
                 pointer: self.pointer(),
-                code: RecordErrorCode::TypeMismatch,
-                message: flaw.why().to_owned(),
+                code,
+                message: message.to_owned(),
             });
         }
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, ETAG, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use uuid::Uuid;
@@ -65,6 +66,9 @@ pub(super) fn finish(
         }
     }
     put_headers(response.headers_mut(), &exchange);
+    if head.method == Method::HEAD {
+        leave_out_body(&mut response);
+    }
     let report = Report {
         status: response.status(),
         method: head.method,
@@ -73,6 +77,15 @@ pub(super) fn finish(
         _permit: permit,
     };
     response.map(|body| Body::new(TrackedBody::new(body, report)))
+}
+
+/// Says how long the body would be, where that is known, and sends none.
+fn leave_out_body(response: &mut Response) {
+    let body = std::mem::take(response.body_mut());
+    if let Some(len) = http_body::Body::size_hint(&body).exact() {
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_LENGTH).or_insert_with(|| len.into());
+    }
 }
 
 fn put_headers(headers: &mut HeaderMap, exchange: &Exchange) {

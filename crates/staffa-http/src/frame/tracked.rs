@@ -54,6 +54,8 @@ impl http_body::Body for TrackedBody {
         match &frame {
             Some(Ok(frame)) => {
                 self.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+                // Nothing comes after trailers, and nobody need ask whether it does.
+                self.is_over |= frame.is_trailers();
             }
             Some(Err(_)) => {}
             None => self.is_over = true,

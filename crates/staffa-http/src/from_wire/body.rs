@@ -6,8 +6,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use futures_util::StreamExt;
 use futures_util::stream;
-use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, Version};
 use http_body_util::BodyExt;
 
 use staffa_app::{BodyError, ByteStream, Error};
@@ -23,9 +23,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        let exchange = exchange_of(&request)?;
-        let bytes_max = exchange.settings.json_body_bytes_max;
-        let mut body = open(request, exchange, Some(bytes_max))?;
+        let bytes_max = exchange_of(&request)?.settings.json_body_bytes_max;
+        let mut body = open_held(request, bytes_max)?;
         let first = body
             .next()
             .await
@@ -45,25 +44,6 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
-/// A body of any length that is worked on while it comes in.
-pub(crate) struct BodyStream {
-    pub(crate) pieces: ByteStream,
-    pub(crate) headers: HeaderMap,
-}
-
-impl BodyStream {
-    /// Opens the body of a request of at most `bytes_max` bytes.
-    pub(crate) fn open(mut request: Request, bytes_max: Option<u64>) -> Result<Self, Problem> {
-        let headers = std::mem::take(request.headers_mut());
-        check_length(&headers, bytes_max)?;
-        let exchange = exchange_of(&request)?;
-        Ok(Self {
-            pieces: open(request, exchange, bytes_max)?,
-            headers,
-        })
-    }
-}
-
 /// Refuses a body that says of itself that it is no JSON, or that it is packed.
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let kind = media_type(headers);
@@ -75,15 +55,25 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     if !is_json {
         return Err(unsupported("the body of this route is application/json"));
     }
-    let packed = headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|value| value != "identity");
-    if packed {
+    if coding(headers)?.is_some() {
         return Err(unsupported(
             "the body of this route has no Content-Encoding",
         ));
     }
     Ok(())
+}
+
+/// How the body is packed, in small letters; none where it is not. It is packed once.
+pub(crate) fn coding(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    let coding = codings.next();
+    if codings.next().is_some() {
+        return Err(unsupported("a request has one Content-Encoding"));
+    }
+    let coding = coding.map(|coding| coding.to_str().unwrap_or("unreadable"));
+    Ok(coding
+        .map(str::to_ascii_lowercase)
+        .filter(|coding| coding != "identity"))
 }
 
 /// The media type of the body, in small letters and without its parameters.
@@ -97,7 +87,15 @@ pub(crate) fn unsupported(detail: &str) -> Problem {
     Problem::new(Code::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
-fn check_length(headers: &HeaderMap, bytes_max: Option<u64>) -> Result<(), Problem> {
+/// Looks at what the head says about the body, before a byte of it is read.
+fn check_length(request: &Request, bytes_max: Option<u64>) -> Result<(), Problem> {
+    let headers = request.headers();
+    let is_told = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    let is_empty = http_body::Body::is_end_stream(request.body());
+    if is_empty && !is_told && request.version() < Version::HTTP_2 {
+        let detail = "the request has neither a Content-Length nor a chunked body";
+        return Err(Problem::new(Code::LENGTH_REQUIRED, detail));
+    }
     let Some(max_bytes) = bytes_max else {
         return Ok(());
     };
@@ -111,18 +109,25 @@ fn check_length(headers: &HeaderMap, bytes_max: Option<u64>) -> Result<(), Probl
     Ok(())
 }
 
-/// The pieces of a body, none of which may be long in coming.
-fn open(
-    request: Request,
-    exchange: Arc<Exchange>,
-    bytes_max: Option<u64>,
-) -> Result<ByteStream, Problem> {
-    check_length(request.headers(), bytes_max)?;
+/// The pieces of a body of at most `bytes_max` bytes, none of which may be long in coming.
+/// Each is worked on as it comes.
+pub(crate) fn open(request: Request, bytes_max: Option<u64>) -> Result<ByteStream, Problem> {
+    pieces(request, bytes_max, false)
+}
+
+/// The pieces of a body that lies in memory as a whole before it is answered.
+pub(crate) fn open_held(request: Request, bytes_max: u64) -> Result<ByteStream, Problem> {
+    pieces(request, Some(bytes_max), true)
+}
+
+fn pieces(request: Request, bytes_max: Option<u64>, is_held: bool) -> Result<ByteStream, Problem> {
+    check_length(&request, bytes_max)?;
     let source = Source {
+        exchange: exchange_of(&request)?,
         body: request.into_body(),
         left: bytes_max,
         bytes_max,
-        exchange,
+        is_held,
     };
     // Fused: a reader may look once more after the end to be sure of it.
     let pieces = stream::unfold(Some(source), |source| async {
@@ -145,6 +150,7 @@ struct Source {
     body: Body,
     left: Option<u64>,
     bytes_max: Option<u64>,
+    is_held: bool,
     exchange: Arc<Exchange>,
 }
 
@@ -178,6 +184,9 @@ impl Source {
             let max_bytes = self.bytes_max.unwrap_or_default();
             let left = left.checked_sub(piece.len() as u64);
             self.left = Some(left.ok_or(BodyError::TooLarge { max_bytes })?);
+        }
+        if self.is_held && !self.exchange.hold(piece.len()) {
+            return Err(BodyError::NoRoom);
         }
         Ok(piece)
     }

@@ -5,9 +5,8 @@ use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 
 use axum::extract::Request;
 use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
 
-use super::body::{BodyStream, media_type, require_json, unsupported};
+use super::body::{coding, media_type, open, open_held, require_json, unsupported};
 use super::call::Call;
 use super::params::Params;
 use crate::problem::Problem;
@@ -43,9 +42,8 @@ pub(crate) fn create_records(
     let returning = params.word("return", &words)?.unwrap_or(Return::Records);
     let errors_max = errors_max(&params)?;
     require_json(request.headers())?;
-    let body = BodyStream::open(request, Some(body_bytes_max as u64))?;
     Ok(CreateRecords {
-        body: body.pieces,
+        body: open_held(request, body_bytes_max as u64)?,
         returning,
         errors_max,
     })
@@ -60,15 +58,17 @@ pub(crate) fn ingest_records(call: &Call, request: Request) -> Result<IngestReco
     let errors_max = errors_max(&params)?;
     let format = format(request.headers())?;
     let csv = csv(&params, format)?;
-    let body = BodyStream::open(request, call.exchange.settings.bulk_body_bytes_max)?;
+    let compression = compression(request.headers())?;
+    let body_bytes_max = call.exchange.settings.bulk_body_bytes_max;
     Ok(IngestRecords {
         schema: call.schema.clone(),
         format,
-        compression: compression(&body.headers)?,
+        compression,
         csv,
         on_error,
         errors_max,
-        body: body.pieces,
+        body_bytes_max,
+        body: open(request, body_bytes_max)?,
     })
 }
 
@@ -109,11 +109,8 @@ fn format(headers: &HeaderMap) -> Result<InputFormat, Problem> {
 }
 
 fn compression(headers: &HeaderMap) -> Result<Compression, Problem> {
-    let named = headers
-        .get(CONTENT_ENCODING)
-        .map(|value| value.to_str().unwrap_or_default());
-    match named.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("identity") => Ok(Compression::None),
+    match coding(headers)?.as_deref() {
+        None => Ok(Compression::None),
         Some("gzip" | "x-gzip") => Ok(Compression::Gzip),
         Some("zstd") => Ok(Compression::Zstd),
         Some(_) => Err(unsupported("the Content-Encoding is gzip or zstd")),

@@ -103,6 +103,7 @@ fn malformed(error: DecodeError) -> Problem {
 
 fn broken_body(error: &BodyError) -> Problem {
     let code = match error {
+        BodyError::NoRoom => return Problem::overloaded(&error.to_string()).close(),
         BodyError::TooLarge { .. } => Code::PAYLOAD_TOO_LARGE,
         BodyError::TimedOut | BodyError::Disconnected => Code::MALFORMED_JSON,
     };

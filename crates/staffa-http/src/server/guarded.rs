@@ -14,8 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::ServeOptions;
 use super::pulse::Pulse;
 
-/// With what a client begins that speaks HTTP/2.
-const HTTP2_PREFACE: &[u8] = b"PRI";
+/// With what a client begins that speaks HTTP/2 (RFC 9113 §3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What is read of a client at once only to be thrown away.
 const DISCARD_BYTES: usize = 16 << 10;
 
@@ -35,9 +35,24 @@ pub(super) struct Guarded {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Spoken {
-    Nothing,
+    /// So many bytes, as HTTP/2 begins.
+    Opening(usize),
     Http1,
     Http2,
+}
+
+impl Spoken {
+    fn and(self, bytes: &[u8]) -> Self {
+        let Self::Opening(len) = self else {
+            return self;
+        };
+        let expected = &HTTP2_PREFACE[len..];
+        match bytes.get(..expected.len()) {
+            Some(begin) if begin == expected => Self::Http2,
+            None if expected.starts_with(bytes) => Self::Opening(len + bytes.len()),
+            _ => Self::Http1,
+        }
+    }
 }
 
 impl Guarded {
@@ -49,7 +64,7 @@ impl Guarded {
             header_timeout: options.header_timeout,
             write_timeout: options.write_timeout,
             linger_timeout: options.linger_timeout,
-            spoken: Spoken::Nothing,
+            spoken: Spoken::Opening(0),
             head: None,
             reading: Timer::default(),
             writing: Timer::default(),
@@ -61,24 +76,22 @@ impl Guarded {
             return;
         }
         self.reading.stop();
-        if self.spoken == Spoken::Nothing {
-            let is_http2 = bytes.starts_with(HTTP2_PREFACE);
-            self.spoken = if is_http2 {
-                Spoken::Http2
-            } else {
-                Spoken::Http1
-            };
+        self.spoken = self.spoken.and(bytes);
+        if self.spoken == Spoken::Http2 {
+            // From here on pings tell whether the client is there.
+            self.head = None;
+            return;
         }
         let requests = self.pulse.started();
         let has_begun = self.head.is_some_and(|(_, before)| before == requests);
-        if self.spoken == Spoken::Http1 && self.pulse.is_idle() && !has_begun {
+        if self.pulse.is_idle() && !has_begun {
             self.head = Some((Instant::now() + self.header_timeout, requests));
         }
     }
 
     /// By when the client must send something, if it must.
     fn read_by(&self) -> Option<Instant> {
-        if self.spoken == Spoken::Nothing {
+        if self.spoken == Spoken::Opening(0) {
             return Some(self.first_byte_by);
         }
         let (by, before) = self.head?;

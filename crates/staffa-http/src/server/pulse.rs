@@ -1,18 +1,28 @@
-//! Whether a connection has requests under way, told from the service to the socket below.
+//! Whether a connection has requests under way, told from the service to the socket below,
+//! and how long it has had none.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, sleep_until};
+
+use super::streams::Taking;
+
+/// How much a client of HTTP/2 is given at once. What it was given lies in memory until it
+/// takes it, also when the stream is over for us.
+const HTTP2_FRAME_BYTES: usize = 64 << 10;
 
 /// Counts the requests of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     started: AtomicU64,
     ended: AtomicU64,
+    last_ended: Moment,
 }
 
 impl Pulse {
@@ -30,6 +40,15 @@ impl Pulse {
     pub(super) fn is_idle(&self) -> bool {
         self.ended.load(Ordering::Relaxed) == self.started()
     }
+
+    /// Waits until there was no request for this long, counted from now.
+    pub(super) async fn idle(&self, timeout: Duration) {
+        let now = Instant::now();
+        lasted(timeout, || {
+            self.is_idle().then(|| self.last_ended.get().max(now))
+        })
+        .await;
+    }
 }
 
 /// One request under way, until dropped.
@@ -38,19 +57,83 @@ pub(super) struct Beat(Arc<Pulse>);
 
 impl Drop for Beat {
     fn drop(&mut self) {
+        self.0.last_ended.set();
         self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A point in time that tasks share.
+#[derive(Debug)]
+pub(super) struct Moment {
+    origin: Instant,
+    micros: AtomicU64,
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self {
+            origin: Instant::now(),
+            micros: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Moment {
+    /// Makes it now.
+    pub(super) fn set(&self) {
+        let micros = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.micros.store(micros, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Instant {
+        self.origin + Duration::from_micros(self.micros.load(Ordering::Relaxed))
+    }
+}
+
+/// Waits until something has lasted this long. It looks only as often as it must, so that
+/// what is short-lived costs nothing.
+pub(super) async fn lasted(timeout: Duration, since: impl Fn() -> Option<Instant>) {
+    let mut by = Instant::now() + timeout;
+    loop {
+        sleep_until(by).await;
+        let now = Instant::now();
+        by = match since() {
+            Some(since) if since + timeout <= now => return,
+            Some(since) => since + timeout,
+            None => now + timeout,
+        };
     }
 }
 
 /// An answer's body, with which its request is over.
 pub(super) struct HeldBody {
     body: Body,
+    /// On an HTTP/2 connection, whether the client has taken what it was given.
+    taking: Option<Arc<Taking>>,
+    /// What is left of a piece that is too long to be given at once.
+    rest: Bytes,
     _beat: Beat,
 }
 
 impl HeldBody {
-    pub(super) const fn new(body: Body, beat: Beat) -> Self {
-        Self { body, _beat: beat }
+    pub(super) const fn new(body: Body, beat: Beat, taking: Option<Arc<Taking>>) -> Self {
+        Self {
+            body,
+            taking,
+            rest: Bytes::new(),
+            _beat: beat,
+        }
+    }
+
+    /// The next piece of what came: all of it, unless there is a limit.
+    fn cut(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        if let Some(taking) = &self.taking {
+            taking.begin();
+            if data.len() > HTTP2_FRAME_BYTES {
+                self.rest = data.split_off(HTTP2_FRAME_BYTES);
+            }
+        }
+        Frame::data(data)
     }
 }
 
@@ -62,14 +145,34 @@ impl http_body::Body for HeldBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if let Some(taking) = &self.taking {
+            taking.end();
+        }
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            return Poll::Ready(Some(Ok(self.cut(rest))));
+        }
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| match frame.into_data() {
+                Ok(data) => self.cut(data),
+                Err(trailers) => trailers,
+            })
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        let mut with_rest = SizeHint::new();
+        with_rest.set_lower(hint.lower() + rest);
+        if let Some(upper) = hint.upper() {
+            with_rest.set_upper(upper + rest);
+        }
+        with_rest
     }
 }

@@ -1,22 +1,22 @@
 //! Records as a stream: encoded by a task of its own, handed to the connection through a
 //! short queue. It is complete, or it ends visibly broken.
 
-use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use arrow_array::RecordBatch;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::StreamExt;
-use http::header::{CONTENT_TYPE, TRAILER};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
-use http_body_util::StreamBody;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::timeout;
 
 use staffa_app::{Error, Stage, StreamView};
-use staffa_codec::encode::{BatchEncoder, encoder};
+use staffa_codec::encode::{BatchEncoder, OutputFormat, encoder};
 use staffa_domain::ports::RecordStream;
 
 use super::pieces::Cutter;
@@ -28,8 +28,6 @@ const ROW_COUNT: HeaderName = HeaderName::from_static("x-row-count");
 const STREAM_STATUS: HeaderName = HeaderName::from_static("x-stream-status");
 /// Pieces between the encoder and the connection.
 const QUEUE_LEN: usize = 4;
-
-type Piece = Result<Frame<Bytes>, io::Error>;
 
 /// Starts the answer once the engine has given its first batch: until then an error is still
 /// a problem document.
@@ -50,6 +48,12 @@ pub(crate) async fn stream(
     let first = first
         .transpose()
         .map_err(|error| Problem::from(Error::from(error)))?;
+    let file = format!(
+        "attachment; filename=\"{}.{}\"",
+        schema.name(),
+        extension(form.format)
+    );
+    let file = HeaderValue::try_from(file).map_err(Problem::internal)?;
     let encoder = encoder(form.format, &schema, select.as_deref(), form.shape);
     let kind = HeaderValue::from_static(encoder.content_type());
     let (pieces, queue) = mpsc::channel(QUEUE_LEN);
@@ -62,9 +66,10 @@ pub(crate) async fn stream(
         rows: 0,
     };
     tokio::spawn(task.run(first, batches));
-    let mut response = Response::new(Body::new(StreamBody::new(ReceiverStream::new(queue))));
+    let mut response = Response::new(Body::new(Pieces { queue, end: None }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, kind);
+    headers.insert(CONTENT_DISPOSITION, file);
     headers.insert(
         TRAILER,
         HeaderValue::from_static("X-Row-Count, X-Stream-Status"),
@@ -72,11 +77,63 @@ pub(crate) async fn stream(
     Ok(response)
 }
 
+/// What a browser calls the file that it stores rather than shows.
+const fn extension(format: OutputFormat) -> &'static str {
+    match format {
+        OutputFormat::NdJson => "ndjson",
+        OutputFormat::Csv => "csv",
+        OutputFormat::ArrowStream => "arrows",
+        OutputFormat::Parquet => "parquet",
+    }
+}
+
+/// What the task has encoded. Its last piece are the trailers: one that ends without them was
+/// given up, for whatever reason, and ends in an error.
+struct Pieces {
+    queue: mpsc::Receiver<Frame<Bytes>>,
+    end: Option<End>,
+}
+
+#[derive(PartialEq)]
+enum End {
+    Whole,
+    Broken,
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if self.end.is_some() {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(self.queue.poll_recv(cx));
+        self.end = match &frame {
+            Some(frame) => frame.is_trailers().then_some(End::Whole),
+            None => Some(End::Broken),
+        };
+        // The connection then ends without a final chunk, which tells the client.
+        Poll::Ready(Some(frame.ok_or(BrokenOff)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.end == Some(End::Whole)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the stream broke off")]
+struct BrokenOff;
+
 struct Task {
     exchange: Arc<Exchange>,
     encoder: Box<dyn BatchEncoder>,
     form: Form,
-    pieces: mpsc::Sender<Piece>,
+    pieces: mpsc::Sender<Frame<Bytes>>,
     cutter: Cutter,
     rows: u64,
 }
@@ -84,20 +141,18 @@ struct Task {
 impl Task {
     async fn run(mut self, first: Option<RecordBatch>, batches: RecordStream) {
         let pieces = self.pieces.clone();
+        let deadline = self.exchange.settings.transfer_timeout;
         let done = tokio::select! {
-            done = self.send_all(first, batches) => done,
+            done = timeout(deadline, self.send_all(first, batches)) => match done {
+                Ok(done) => done,
+                Err(_) => Err("it took longer than it may".to_owned()),
+            },
             // The client is gone: the engine's query is dropped, whatever it is doing.
             () = pieces.closed() => return,
         };
         if let Err(fault) = done {
             let request_id = self.exchange.request_id();
             tracing::warn!(request_id, fault, rows = self.rows, "the stream broke off");
-            // The connection ends without a final chunk, which tells the client.
-            let broken = Err(io::Error::other("the stream broke off"));
-            let _ = self
-                .pieces
-                .send_timeout(broken, self.exchange.settings.stream_stall_timeout)
-                .await;
         }
     }
 
@@ -159,7 +214,7 @@ impl Task {
             return Ok(());
         }
         let stall = self.exchange.settings.stream_stall_timeout;
-        let sent = self.pieces.send_timeout(Ok(frame), stall).await;
+        let sent = self.pieces.send_timeout(frame, stall).await;
         sent.map_err(|_| "the client takes nothing".to_owned())
     }
 

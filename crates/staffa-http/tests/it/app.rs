@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, Request, StatusCode};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
 use tower::ServiceExt;
@@ -31,21 +32,30 @@ impl App {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ApiState)) -> Self {
+        Self::over(MemoryEngine::open(), change).await
+    }
+
+    /// The API over an engine of the test's own.
+    pub(crate) async fn over(storage: Storage, change: impl FnOnce(&mut ApiState)) -> Self {
         let declared = [schemas::orders(), schemas::readings()].map(|s| s.schema().clone());
         let limits = Limits {
             bulk_records_max: 5,
             ..Limits::default()
         };
-        Self::of(declared.into(), limits, change).await
+        Self::of(storage, (declared.into(), limits), change).await
     }
 
     /// The API over schemas of the test's own, within the limits that are the default.
     pub(crate) async fn with_schemas(declared: Vec<Schema>) -> Self {
-        Self::of(declared, Limits::default(), |_| ()).await
+        let defaults = (declared, Limits::default());
+        Self::of(MemoryEngine::open(), defaults, |_| ()).await
     }
 
-    async fn of(declared: Vec<Schema>, limits: Limits, change: impl FnOnce(&mut ApiState)) -> Self {
-        let storage = MemoryEngine::open();
+    async fn of(
+        storage: Storage,
+        (declared, limits): (Vec<Schema>, Limits),
+        change: impl FnOnce(&mut ApiState),
+    ) -> Self {
         let mut state = state(&storage, declared, limits).await;
         change(&mut state);
         Self {
@@ -91,7 +101,13 @@ impl App {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.send(request.body(body.into()).unwrap()).await
+        let mut request = request.body(body.into()).unwrap();
+        // As any client does that has the body as a whole.
+        if let Some(len) = request.body().size_hint().exact() {
+            let told = request.headers_mut().entry("content-length");
+            told.or_insert_with(|| len.into());
+        }
+        self.send(request).await
     }
 
     /// Creates orders with the references, … and their numbers as quantities.

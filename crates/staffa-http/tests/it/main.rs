@@ -3,11 +3,18 @@
 
 mod app;
 mod bad_input;
+mod bodies;
 mod bulk;
+mod every_route;
 mod frame;
+mod http1;
+mod http2;
 mod questions;
 mod records;
 mod scenarios;
 mod schemas;
 mod server;
+mod slow;
+mod socket;
 mod streams;
+mod values;

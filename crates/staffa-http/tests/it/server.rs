@@ -1,55 +1,12 @@
 //! The accept loop over real sockets.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::io::AsyncWriteExt;
 
-use staffa_http::{ServeOptions, serve};
+use staffa_http::ServeOptions;
 
-use crate::app::App;
-
-struct Server {
-    address: SocketAddr,
-    shutdown: CancellationToken,
-    task: JoinHandle<std::io::Result<()>>,
-}
-
-impl Server {
-    async fn start(options: ServeOptions) -> Self {
-        let app = App::new().await.with_orders(1).await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, app.api, options, shutdown.clone()));
-        Self {
-            address,
-            shutdown,
-            task,
-        }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
-    }
-}
-
-/// Reads until the other side ends the connection.
-async fn read_to_end(stream: &mut TcpStream) -> String {
-    let mut text = Vec::new();
-    // A reset ends it too.
-    let _ = stream.read_to_end(&mut text).await;
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-async fn read_answer(stream: &mut TcpStream) -> String {
-    let mut text = vec![0; 4_096];
-    let len = stream.read(&mut text).await.unwrap();
-    String::from_utf8_lossy(&text[..len]).into_owned()
-}
+use crate::socket::{Server, read_answer, read_to_end};
 
 const GET: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -150,29 +107,33 @@ async fn a_stream_ends_with_its_final_chunk_and_trailers() {
 }
 
 #[tokio::test]
-async fn broken_heads_are_refused() {
-    let server = Server::start(ServeOptions::default()).await;
-    for head in [
-        "GET / HTTP/1.1\r\n\r\n".to_owned(),
-        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n".to_owned(),
-        "NONSENSE\r\n\r\n".to_owned(),
-        "GET / HTTP/1.1\r\nhost : a\r\n\r\n".to_owned(),
-        format!(
-            "GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
-            "a".repeat(70_000)
-        ),
-    ] {
-        let mut stream = server.connect().await;
-        let _ = stream.write_all(head.as_bytes()).await;
-        let answer = read_to_end(&mut stream).await;
-        let status = answer.get(9..12).unwrap_or_default();
-        // What is no HTTP is cut off without a word, and a client that still writes when the
-        // answer comes may lose it to the reset: what counts is that no route is reached.
-        let cut_off = answer.is_empty();
-        assert!(
-            cut_off || ["400", "431"].contains(&status),
-            "{}: {answer}",
-            &head[..head.len().min(40)]
-        );
+async fn an_address_has_a_share_of_the_connections() {
+    let options = ServeOptions {
+        connections_per_address_max: 2,
+        ..ServeOptions::default()
+    };
+    let server = Server::start(options).await;
+    let mut first = server.connect().await;
+    let mut second = server.connect().await;
+    for stream in [&mut first, &mut second] {
+        stream.write_all(GET).await.unwrap();
+        assert!(read_answer(stream).await.starts_with("HTTP/1.1 200 OK"));
+    }
+    let mut third = server.connect().await;
+    // It may be closed before it asks or after.
+    let _ = third.write_all(GET).await;
+    assert_eq!(read_to_end(&mut third).await, "");
+    first
+        .write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(read_to_end(&mut first).await.starts_with("HTTP/1.1 200"));
+    // The place is free once the server is done with the connection, a moment after its end.
+    loop {
+        let mut next = server.connect().await;
+        let _ = next.write_all(GET).await;
+        if read_answer(&mut next).await.starts_with("HTTP/1.1 200 OK") {
+            break;
+        }
     }
 }

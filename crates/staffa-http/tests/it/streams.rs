@@ -39,6 +39,9 @@ async fn csv_by_format_or_accept() {
         .call("GET", &format!("{STREAM}?{query}"), &accept, Body::empty())
         .await;
     assert_eq!(by_accept.text(), by_format.text());
+    // A browser stores it; what is in it is never shown as a page of this server.
+    let file = "attachment; filename=\"orders.csv\"";
+    assert_eq!(by_accept.header("content-disposition"), file);
     let accept = [("accept", "image/png")];
     let neither = app.call("GET", STREAM, &accept, Body::empty()).await;
     assert_snapshot!("not_acceptable", neither.show());

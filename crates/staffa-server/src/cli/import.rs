@@ -214,6 +214,7 @@ async fn import_local(app: &App, request: &Request, source: Source) -> anyhow::R
         csv: request.csv.clone(),
         on_error: request.on_error,
         errors_max: request.errors_max,
+        body_bytes_max: None,
         body: source.body,
     };
     match app

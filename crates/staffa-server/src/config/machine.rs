@@ -5,6 +5,8 @@ use std::thread::available_parallelism;
 
 /// The fewest bytes that are given to the engine by default.
 const ENGINE_BYTES_MIN: u64 = 128 << 20;
+/// The fewest bytes that bodies may fill by default.
+const BODIES_BYTES_MIN: u64 = 64 << 20;
 
 /// Cores and memory that this process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,12 @@ impl Machine {
     /// Half of the memory, in whole MiB: the rest is for bodies, batches and connections.
     pub(crate) fn engine_memory(&self) -> String {
         let bytes = (self.memory_bytes / 2).max(ENGINE_BYTES_MIN);
+        format!("{}MiB", bytes >> 20)
+    }
+
+    /// A quarter of the memory: what they are decoded to needs about as much again.
+    pub(crate) fn bodies_memory(&self) -> String {
+        let bytes = (self.memory_bytes / 4).max(BODIES_BYTES_MIN);
         format!("{}MiB", bytes >> 20)
     }
 

@@ -86,6 +86,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Connections at a time",
     ),
     setting(
+        "http.connections_per_address_max",
+        COUNT,
+        "256",
+        "Connections at a time from one address; more for a proxy",
+    ),
+    setting(
         "http.requests_max",
         COUNT,
         "8192",
@@ -107,7 +113,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "http.request_timeout",
         Kind::Duration,
         "30s",
-        "For an answer; streams have no limit",
+        "For an answer",
+    ),
+    setting(
+        "http.transfer_timeout",
+        Kind::Duration,
+        "1h",
+        "For a bulk write or a stream as a whole",
     ),
     setting(
         "http.body_timeout",
@@ -130,13 +142,19 @@ pub(crate) const SETTINGS: &[Setting] = &[
     unset(
         "limits.bulk_bytes_max",
         BYTES,
-        "Bytes of one streamed body as sent [default: any]",
+        "Bytes of one streamed body, as sent and unpacked [default: any]",
     ),
     setting(
         "limits.body_bytes_max",
         BYTES,
         "256MiB",
         "Bytes of a body that is held in memory",
+    ),
+    machine(
+        "limits.bodies_bytes_max",
+        BYTES,
+        Machine::bodies_memory,
+        "Bytes of such bodies of all requests; a quarter of the machine's memory by default",
     ),
     setting(
         "limits.record_bytes_max",

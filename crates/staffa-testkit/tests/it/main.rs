@@ -1,5 +1,6 @@
 //! The memory engine keeps every promise that it is the reference for.
 
+mod faults;
 mod questions;
 
 use staffa_domain::ports::Storage;

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::sample::Index;
 
-use super::{Seen, drive, small_batches, things};
+use super::{Seen, drive, small_batches, things, unpack};
 use crate::decode::{
     Compression, DecodeError, Decompressor, EnvelopeDecoder, InputFormat, decoder,
 };
@@ -91,7 +91,7 @@ fn decompressed(compression: Compression, pieces: &[&[u8]]) -> Outcome {
     let mut decoder = decoder(InputFormat::NdJson, things(), small_batches());
     let mut outcome = Ok(());
     for piece in pieces {
-        outcome = decompressor.push(piece, |part| decoder.push(part));
+        outcome = unpack(&mut decompressor, piece, |part| decoder.push(part));
         if outcome.is_err() {
             break;
         }

@@ -57,6 +57,7 @@ const WRONG: &[(&str, &str, Code)] = &[
         Code::TypeMismatch,
     ),
     (r#""i":{"\ud800":1}"#, "/i/\u{fffd}", Code::TypeMismatch),
+    (r#""i":{"x":[0,-1e400]}"#, "/i/x/1", Code::OutOfRange),
     (r#""j":1"#, "/j", Code::TypeMismatch),
     (r#""j":{}"#, "/j", Code::TypeMismatch),
     (r#""j":[1,"x"]"#, "/j/1", Code::TypeMismatch),

@@ -124,6 +124,12 @@ fn defaults_follow_the_machine() {
         "512MiB",
         "default",
     );
+    check(
+        &inputs(&[], &[], ""),
+        "limits.bodies_bytes_max",
+        "256MiB",
+        "default",
+    );
     check(&inputs(&[], &[], ""), "duckdb.threads", "3", "default");
 }
 
