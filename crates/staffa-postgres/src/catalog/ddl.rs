@@ -28,7 +28,9 @@ pub(super) fn create(
             table = names::table(schema),
         );
     }
-    indexes(schema, &mut sql);
+    for index in indexes(schema) {
+        sql.push_str(&create_index(schema, &index));
+    }
     Ok(sql)
 }
 
@@ -65,38 +67,75 @@ fn table(schema: &SchemaSnapshot, spread: Option<&str>) -> String {
     )
 }
 
-fn indexes(schema: &SchemaSnapshot, sql: &mut String) {
-    let table = names::table(schema);
-    let mut index = |kind, positions: &[usize], (unique, method): (&str, &str)| {
-        let name = names::quoted(&names::index(schema, kind, positions));
-        let columns: Vec<String> = match kind {
-            IndexKind::Id => vec!["id".to_owned()],
-            _ => positions
-                .iter()
-                .map(|place| names::property(schema, *place))
-                .collect(),
-        };
-        let columns = columns.join(", ");
-        // Writing to a string cannot fail.
-        let _ = write!(
-            sql,
-            "CREATE {unique}INDEX IF NOT EXISTS {name} ON {table} USING {method} ({columns});"
-        );
+/// Which of these names are those of tables or indexes of records.
+pub(super) const FIND: &str = "SELECT relname FROM pg_class \
+     WHERE relnamespace = 'records'::regnamespace AND relname = ANY($1)";
+/// Whether a table of records is spread.
+pub(super) const FIND_SPREAD: &str = "SELECT 1 FROM pg_dist_partition AS part \
+     JOIN pg_class AS class ON class.oid = part.logicalrelid \
+     WHERE class.relnamespace = 'records'::regnamespace AND class.relname = $1";
+
+/// The names of the table and the indexes that a schema has.
+pub(super) fn relations(schema: &SchemaSnapshot) -> Vec<String> {
+    let mut names = vec![schema.name().to_owned()];
+    if !schema.schema().append_only {
+        names.push(names::index(schema, IndexKind::Id, &[]));
+    }
+    let indexes = indexes(schema).into_iter();
+    names.extend(indexes.map(|index| names::index(schema, index.kind, &index.positions)));
+    names
+}
+
+/// An index beside the key.
+struct Index {
+    kind: IndexKind,
+    positions: Vec<usize>,
+    unique: &'static str,
+    method: &'static str,
+}
+
+fn indexes(schema: &SchemaSnapshot) -> Vec<Index> {
+    let index = |kind, positions, unique, method| Index {
+        kind,
+        positions,
+        unique,
+        method,
     };
+    let mut indexes = Vec::new();
     if schema.schema().append_only {
         // Ids rise with time, so a summary a block range finds one for nearly no cost.
-        index(IndexKind::Id, &[], ("", "brin"));
+        indexes.push(index(IndexKind::Id, Vec::new(), "", "brin"));
     }
     let groups = schema.schema().unique_groups();
     for group in &groups {
-        index(IndexKind::Unique, group, ("UNIQUE ", "btree"));
+        indexes.push(index(IndexKind::Unique, group.clone(), "UNIQUE ", "btree"));
     }
     for (place, property) in schema.schema().properties.iter().enumerate() {
         // What leads a unique index is found through it.
         if property.indexed && !groups.iter().any(|group| group.first() == Some(&place)) {
-            index(IndexKind::Plain, &[place], ("", "btree"));
+            indexes.push(index(IndexKind::Plain, vec![place], "", "btree"));
         }
     }
+    indexes
+}
+
+fn create_index(schema: &SchemaSnapshot, index: &Index) -> String {
+    let columns: Vec<String> = match index.kind {
+        IndexKind::Id => vec!["id".to_owned()],
+        _ => index
+            .positions
+            .iter()
+            .map(|place| names::property(schema, *place))
+            .collect(),
+    };
+    format!(
+        "CREATE {}INDEX IF NOT EXISTS {} ON {} USING {} ({});",
+        index.unique,
+        names::quoted(&names::index(schema, index.kind, &index.positions)),
+        names::table(schema),
+        index.method,
+        columns.join(", "),
+    )
 }
 
 /// The column by which Citus spreads the records. Uniqueness is kept within a shard alone,

@@ -5,11 +5,10 @@
 
 use std::fmt::Write;
 
-use deadpool_postgres::Object;
-
 use staffa_domain::{SchemaSnapshot, WriteMode, WriteReceipt};
 
 use crate::options::Distribution;
+use crate::pool::Connection;
 use crate::sql::names;
 
 /// The temporary table; `place` numbers its records from one.
@@ -47,7 +46,7 @@ impl From<tokio_postgres::Error> for Fault {
 /// A merge within a session's transaction.
 pub(super) struct Merge<'a> {
     pub(super) schema: &'a SchemaSnapshot,
-    pub(super) client: &'a Object,
+    pub(super) client: &'a Connection,
     /// How many records the temporary table holds.
     pub(super) records: u64,
     pub(super) distribution: Distribution,

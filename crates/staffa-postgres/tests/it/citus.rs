@@ -43,8 +43,7 @@ fn with_cluster(test: impl AsyncFnOnce(Storage)) {
         }
         let mut options = Options::new(url);
         options.distribution = Distribution::Citus;
-        let storage = staffa_postgres::open(options).await;
-        let storage = storage.expect("an open storage");
+        let storage = crate::harness::open(options).await;
         test(storage.clone()).await;
         storage.monitor.close().await;
     });
