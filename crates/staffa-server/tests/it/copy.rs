@@ -1,14 +1,11 @@
 //! `staffa copy`: both sides are equal at the end, whatever happened on the way.
 
-mod database;
-
 use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::database::Database;
 use crate::program::{Said, TestApp, run, staffa};
-
-use database::Database;
 
 /// A property of every type.
 const THINGS: &str = "
@@ -186,7 +183,6 @@ fn a_copy_that_was_killed_goes_on() {
 #[test]
 fn a_round_trip_through_a_database_server() {
     let Some(database) = Database::create() else {
-        println!("skipped: STAFFA_TEST_POSTGRES_URL is not set");
         return;
     };
     let app = source();

@@ -8,8 +8,13 @@
 mod config;
 mod copy;
 mod curl;
+mod database;
 mod demo;
+mod faults;
 mod kill;
+mod killable;
 mod program;
 mod refusals;
+mod servers;
 mod transfer;
+mod wire;

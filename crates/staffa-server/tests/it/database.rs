@@ -1,20 +1,29 @@
-//! A database of its own on the server that `STAFFA_TEST_POSTGRES_URL` names, where there is one.
+//! Databases of their own on the server that `STAFFA_TEST_POSTGRES_URL` names, where there is one.
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio_postgres::NoTls;
 
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
 /// A database that goes with this value.
 #[derive(Debug)]
-pub(super) struct Database {
+pub(crate) struct Database {
     server: String,
     name: String,
     url: String,
 }
 
 impl Database {
-    pub(super) fn create() -> Option<Self> {
+    /// A new and empty one; none, and a word about it, where there is no server.
+    pub(crate) fn create() -> Option<Self> {
         #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
-        let server = std::env::var("STAFFA_TEST_POSTGRES_URL").ok()?;
-        let name = format!("staffa_copy_{}", std::process::id());
+        let Ok(server) = std::env::var("STAFFA_TEST_POSTGRES_URL") else {
+            println!("skipped: STAFFA_TEST_POSTGRES_URL is not set");
+            return None;
+        };
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("staffa_server_{}_{number}", std::process::id());
         execute(
             &server,
             &format!("CREATE DATABASE {name} TEMPLATE template0"),
@@ -23,7 +32,7 @@ impl Database {
         Some(Self { server, name, url })
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 }
