@@ -10,6 +10,7 @@ mod copy;
 mod curl;
 mod database;
 mod demo;
+mod deploy;
 mod faults;
 mod kill;
 mod killable;
