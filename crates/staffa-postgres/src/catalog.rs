@@ -81,9 +81,11 @@ impl Catalog {
     }
 
     async fn create(&self, schema: &SchemaSnapshot, client: &Client) -> Result<(), StorageError> {
-        let statements = ddl::create(schema, self.distribution)?;
-        let created = client.batch_execute(&statements).await;
-        created.map_err(|error| error::of_schema(error, schema))
+        for statement in ddl::create(schema, self.distribution)? {
+            let done = client.batch_execute(&statement).await;
+            done.map_err(|error| error::of_schema(error, schema))?;
+        }
+        Ok(())
     }
 
     /// Runs `work` in a transaction of the catalog, with its lock held.

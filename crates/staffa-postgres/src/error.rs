@@ -54,25 +54,37 @@ pub(crate) fn of_schema(error: tokio_postgres::Error, schema: &SchemaSnapshot) -
         Some(&(SqlState::UNDEFINED_COLUMN | SqlState::DATATYPE_MISMATCH)) => {
             StorageError::SchemaMoved { schema: name() }
         }
-        Some(&SqlState::UNIQUE_VIOLATION) => match unique_properties(&error, schema) {
+        _ => match unique_properties(&error, schema) {
             Some(properties) => StorageError::UniqueViolation {
                 violation: UniqueViolation {
                     index: None,
                     properties,
                 },
             },
-            None => StorageError::internal(error),
+            None => plain(error),
         },
-        _ => plain(error),
     }
 }
 
-fn unique_properties(
+/// The properties whose values are taken, where that is what an error says.
+pub(crate) fn unique_properties(
     error: &tokio_postgres::Error,
     schema: &SchemaSnapshot,
 ) -> Option<Vec<String>> {
-    let index = error.as_db_error().and_then(DbError::constraint)?;
-    names::index_properties(schema, index)
+    let said = error.as_db_error()?;
+    if *said.code() == SqlState::UNIQUE_VIOLATION {
+        return names::index_properties(schema, said.constraint()?);
+    }
+    // What a node refuses of a COPY comes as an internal error, with the node's words alone.
+    let copied =
+        *said.code() == SqlState::INTERNAL_ERROR && said.routine() == Some("ReportCopyError");
+    let mut quoted = said
+        .message()
+        .split('"')
+        .filter(|_| copied)
+        .skip(1)
+        .step_by(2);
+    quoted.find_map(|name| names::index_properties(schema, name))
 }
 
 /// Maps an error that concerns no schema.

@@ -1,37 +1,34 @@
 //! The statements that make and remove a schema's table and indexes.
 
-use std::fmt::Write;
-
 use staffa_domain::{SchemaSnapshot, StorageError};
 
 use crate::options::Distribution;
 use crate::sql::names::{self, IndexKind};
 use crate::types;
 
-/// Makes what is missing of a schema's storage.
+/// Makes what is missing of a schema's storage: statements to be sent one by one, since Citus
+/// hands the whole text that holds one to its nodes.
 pub(super) fn create(
     schema: &SchemaSnapshot,
     distribution: Distribution,
-) -> Result<String, StorageError> {
+) -> Result<Vec<String>, StorageError> {
     let spread = match distribution {
         Distribution::None => None,
         Distribution::Citus => Some(distribution_of(schema)?),
     };
-    let mut sql = table(schema, spread.as_deref());
+    let mut statements = vec![table(schema, spread.as_deref())];
     if let Some(column) = &spread {
         // A table that is distributed already refuses to be again.
-        let _ = write!(
-            sql,
+        statements.push(format!(
             "SELECT create_distributed_table('{table}', '{column}') \
              WHERE NOT EXISTS (SELECT 1 FROM pg_dist_partition \
-             WHERE logicalrelid = '{table}'::regclass);",
+             WHERE logicalrelid = '{table}'::regclass)",
             table = names::table(schema),
-        );
+        ));
     }
-    for index in indexes(schema) {
-        sql.push_str(&create_index(schema, &index));
-    }
-    Ok(sql)
+    let indexes = indexes(schema);
+    statements.extend(indexes.iter().map(|index| create_index(schema, index)));
+    Ok(statements)
 }
 
 /// Removes a schema's storage.
@@ -62,7 +59,7 @@ fn table(schema: &SchemaSnapshot, spread: Option<&str>) -> String {
     }
     let columns = columns.join(", ");
     format!(
-        "CREATE TABLE IF NOT EXISTS {} ({columns});",
+        "CREATE TABLE IF NOT EXISTS {} ({columns})",
         names::table(schema)
     )
 }
@@ -129,7 +126,7 @@ fn create_index(schema: &SchemaSnapshot, index: &Index) -> String {
             .collect(),
     };
     format!(
-        "CREATE {}INDEX IF NOT EXISTS {} ON {} USING {} ({});",
+        "CREATE {}INDEX IF NOT EXISTS {} ON {} USING {} ({})",
         index.unique,
         names::quoted(&names::index(schema, index.kind, &index.positions)),
         names::table(schema),
@@ -164,13 +161,19 @@ fn distribution_of(schema: &SchemaSnapshot) -> Result<String, StorageError> {
             names.join(", "),
         )));
     }
-    if let Some(place) = place
-        && !declared.properties[place].required
-    {
-        let name = &declared.properties[place].name;
-        return Err(StorageError::Unsupported(format!(
-            "{name} distributes the records and so must be required"
-        )));
+    if let Some(property) = place.map(|place| &declared.properties[place]) {
+        let must = if !property.required {
+            "must be required"
+        } else if !property.property_type.is_ordered() {
+            "must be neither an object nor an array"
+        } else {
+            ""
+        };
+        if !must.is_empty() {
+            let name = &property.name;
+            let message = format!("{name} distributes the records and so {must}");
+            return Err(StorageError::Unsupported(message));
+        }
     }
     Ok(place.map_or_else(|| "id".to_owned(), |place| names::property(schema, place)))
 }

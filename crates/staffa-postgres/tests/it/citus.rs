@@ -23,13 +23,15 @@ use staffa_testkit::{assert_fails, nth_id, row};
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Cases that rest on what a cluster refuses: a key that changes where it distributes, or
-/// something unique beside it; and on a snapshot of all shards, which there is none of.
+/// something unique beside it; on a snapshot of all shards, which there is none of; and on
+/// the place of a duplicate in a bulk, which the nodes do not tell.
 const REFUSED: &[&str] = &[
     "a_replace_keeps_identity",
     "operations_see_earlier_ones",
     "unique_values_are_kept",
     "an_upsert_keeps_other_unique_values",
     "a_stream_is_one_snapshot",
+    "a_duplicate_undoes_the_session",
 ];
 
 /// The cluster's database, emptied; nothing where there is no cluster.
@@ -200,6 +202,12 @@ fn sessions_reach_every_shard() {
         write(&storage, WriteMode::Insert, vec![given])
             .await
             .expect("a write");
+        let given = batch(&schema, 400, rows(49..52));
+        assert_fails!(
+            write(&storage, WriteMode::Insert, vec![given]).await,
+            StorageError::UniqueViolation { violation }
+                if violation.index.is_none() && violation.properties == ["tenant", "code"]
+        );
         let query = RecordQuery::all(Arc::clone(&schema));
         let stream = storage.reader.scan(query).await.expect("a stream");
         let batches: Vec<_> = stream.try_collect().await.expect("all records");
