@@ -156,9 +156,10 @@ fn distribution_of(schema: &SchemaSnapshot) -> Result<String, StorageError> {
             .as_ref()
             .map_or("id", |name| name.as_str());
         return Err(StorageError::Unsupported(format!(
-            "{} can't be unique while records are distributed by {by}: distribute by one of \
-             these properties, or drop the uniqueness",
+            "{} of {} can't be unique while records are distributed by {by}: distribute by one \
+             of these properties, or drop the uniqueness",
             names.join(", "),
+            schema.name(),
         )));
     }
     if let Some(property) = place.map(|place| &declared.properties[place]) {
@@ -171,7 +172,8 @@ fn distribution_of(schema: &SchemaSnapshot) -> Result<String, StorageError> {
         };
         if !must.is_empty() {
             let name = &property.name;
-            let message = format!("{name} distributes the records and so {must}");
+            let schema = schema.name();
+            let message = format!("{name} distributes the records of {schema} and so {must}");
             return Err(StorageError::Unsupported(message));
         }
     }
