@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{bench, ci, output, test, tidy};
+use crate::{bench, ci, deploy, output, test, tidy};
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -10,6 +10,7 @@ usage: cargo xtask <command>
   tidy                          check the layering, naming and size rules
   test [--no-postgres] [args]   run all tests, with a throw-away PostgreSQL cluster when possible
   bench [args]                  run `staffa bench` in the release profile
+  deploy                        check the files of deploy/ against their schemas
   ci                            everything that must pass before a merge";
 
 /// Exit code of a wrong command line, the same as the server's.
@@ -24,12 +25,13 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "tidy" if rest.is_empty() => tidy::run(),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "deploy" if rest.is_empty() => deploy::run(),
         "ci" if rest.is_empty() => ci::run(),
         "help" | "--help" | "-h" => {
             output::say(USAGE);
             Ok(ExitCode::SUCCESS)
         }
-        "tidy" | "ci" => Ok(wrong_usage(&format!("`{command}` takes no arguments"))),
+        "tidy" | "deploy" | "ci" => Ok(wrong_usage(&format!("`{command}` takes no arguments"))),
         _ => Ok(wrong_usage(&format!("there is no command `{command}`"))),
     }
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod cli;
+mod deploy;
 mod output;
 mod postgres_cluster;
 mod test;

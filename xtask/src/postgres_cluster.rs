@@ -3,6 +3,7 @@
 
 mod binaries;
 mod guardian;
+mod killable;
 mod user;
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -16,6 +17,7 @@ use anyhow::{Context as _, ensure};
 use crate::output;
 use binaries::Binaries;
 use guardian::Guardian;
+pub(crate) use killable::KillableCluster;
 use user::ServerUser;
 
 /// `fsync` stays on, as in production: what the tests learn about durability must be true.
@@ -65,11 +67,15 @@ impl PostgresCluster {
 
     /// The address of the cluster's database as the tests expect it.
     pub(crate) fn url(&self) -> String {
-        format!(
-            "postgres:///postgres?host={}&user=postgres",
-            self.folder.display()
-        )
+        url(&self.folder)
     }
+}
+
+fn url(folder: &Path) -> String {
+    format!(
+        "postgres:///postgres?host={}&user=postgres",
+        folder.display()
+    )
 }
 
 /// Makes a new folder for the server's user alone. The path is short on purpose: the socket lies

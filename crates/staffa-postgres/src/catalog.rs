@@ -4,6 +4,7 @@ mod ddl;
 mod listener;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
@@ -14,25 +15,16 @@ use staffa_domain::{SchemaSnapshot, StorageError, Timestamp};
 
 pub(crate) use listener::Listener;
 
-use crate::error::{self, OpenError};
+use crate::error;
+use crate::layout::LOCK;
 use crate::options::{Distribution, Options};
 use crate::pool::Pool;
+use crate::transaction::Transaction;
 
-/// Every change of the catalog, of whichever server, waits for this lock.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(8391440518437827)";
-
-const LAYOUT: &str = "
-CREATE SCHEMA IF NOT EXISTS staffa;
-CREATE SCHEMA IF NOT EXISTS records;
-CREATE TABLE IF NOT EXISTS staffa.schemas (
-    name text COLLATE \"C\" NOT NULL,
-    version integer NOT NULL,
-    document text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    current boolean NOT NULL,
-    PRIMARY KEY (name, version)
-);
-CREATE UNIQUE INDEX IF NOT EXISTS schemas_current ON staffa.schemas (name) WHERE current;";
+/// How long a change waits for those of other servers, many of which may be starting.
+const TURN: Duration = Duration::from_secs(60);
+/// How long the commit of a change may take.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
 
 const LOAD: &str = "
 SELECT name, version, document,
@@ -44,41 +36,18 @@ FROM staffa.schemas WHERE current ORDER BY name";
 pub(crate) struct Catalog {
     pool: Arc<Pool>,
     distribution: Distribution,
-    lock_timeout_ms: u128,
-    /// Tells the notes of this server from those of others.
-    sender: String,
-    listener: Option<Arc<Listener>>,
+    lock_timeout: Duration,
+    listener: Arc<Listener>,
 }
 
 impl Catalog {
-    /// Lays out the catalog's tables where they are missing.
-    pub(crate) async fn open(
-        pool: Arc<Pool>,
-        options: &Options,
-        sender: &str,
-    ) -> Result<Self, OpenError> {
-        let setup = |error: StorageError| OpenError::Setup(Box::new(error));
-        let client = pool.get().await.map_err(setup)?;
-        // One string is one transaction; the lock makes servers that start together take turns,
-        // since `IF NOT EXISTS` alone still collides.
-        let layout = format!("BEGIN;{LOCK};{LAYOUT}COMMIT;");
-        client
-            .batch_execute(&layout)
-            .await
-            .map_err(OpenError::Connect)?;
-        drop(client);
-        Ok(Self {
+    pub(crate) const fn new(pool: Arc<Pool>, options: &Options, listener: Arc<Listener>) -> Self {
+        Self {
             pool,
             distribution: options.distribution,
-            lock_timeout_ms: options.lock_timeout.as_millis(),
-            sender: sender.to_owned(),
-            listener: None,
-        })
-    }
-
-    pub(crate) fn with_listener(mut self, listener: Arc<Listener>) -> Self {
-        self.listener = Some(listener);
-        self
+            lock_timeout: options.lock_timeout,
+            listener,
+        }
     }
 
     async fn change(&self, change: &SchemaChange, client: &Client) -> Result<(), StorageError> {
@@ -87,10 +56,7 @@ impl Catalog {
                 if stored_version(client, to.name()).await?.is_some() {
                     return Err(moved(to));
                 }
-                client
-                    .batch_execute(&ddl::create(to, self.distribution)?)
-                    .await
-                    .map_err(|error| error::of_schema(error, to))?;
+                self.create(to, client).await?;
                 insert(client, to, document).await
             }
             SchemaChange::Describe { from, to, document } => {
@@ -114,34 +80,76 @@ impl Catalog {
         }
     }
 
+    async fn create(&self, schema: &SchemaSnapshot, client: &Client) -> Result<(), StorageError> {
+        for statement in ddl::create(schema, self.distribution)? {
+            let done = client.batch_execute(&statement).await;
+            done.map_err(|error| error::of_schema(error, schema))?;
+        }
+        Ok(())
+    }
+
     /// Runs `work` in a transaction of the catalog, with its lock held.
     async fn apply_locked(&self, work: Work<'_>) -> Result<(), StorageError> {
-        let mut client = self.pool.get().await?;
-        let transaction = client.transaction().await.map_err(error::plain)?;
-        let limit = format!("SET LOCAL lock_timeout = {}; {LOCK}", self.lock_timeout_ms);
-        transaction
-            .batch_execute(&limit)
-            .await
-            .map_err(error::plain)?;
-        let inner = transaction.client();
-        match work {
-            Work::Change(change) => {
-                self.change(change, inner).await?;
-                let sql = "SELECT pg_notify('staffa_schemas', $1)";
-                inner
-                    .query_typed(sql, &[(&self.sender, Type::TEXT)])
-                    .await
-                    .map_err(error::plain)?;
+        // What is spread over a cluster is so by what is called here, not by the transaction.
+        let mut transaction = Transaction::new(self.pool.get().await?, Distribution::None);
+        match self.work(&transaction, work).await {
+            Ok(()) => {
+                transaction.commit(COMMIT_PATIENCE).await?;
+                Ok(())
             }
-            Work::Ensure(schema) => {
-                check_stored(inner, schema).await?;
-                inner
-                    .batch_execute(&ddl::create(schema, self.distribution)?)
-                    .await
-                    .map_err(|error| error::of_schema(error, schema))?;
+            Err(error) => {
+                transaction.poison();
+                transaction.roll_back().await;
+                Err(error)
             }
         }
-        transaction.commit().await.map_err(error::plain)
+    }
+
+    async fn work(&self, transaction: &Transaction, work: Work<'_>) -> Result<(), StorageError> {
+        let client = transaction.client();
+        let turn = format!("SET LOCAL lock_timeout = {}; {LOCK}", TURN.as_millis());
+        let limit = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
+        let (begun, turn, limit) = tokio::join!(
+            transaction.begin(false),
+            client.batch_execute(&turn),
+            client.batch_execute(&limit),
+        );
+        begun.and(turn).and(limit).map_err(error::plain)?;
+        match work {
+            Work::Change(change) => {
+                self.change(change, client).await?;
+                let sql = "SELECT pg_notify('staffa_schemas', $1)";
+                let told = client
+                    .query_typed(sql, &[(&self.listener.id(), Type::TEXT)])
+                    .await;
+                told.map_err(error::plain)?;
+                Ok(())
+            }
+            Work::Ensure(schema) => {
+                check_stored(client, schema).await?;
+                self.create(schema, client).await
+            }
+        }
+    }
+
+    /// Whether storage and indexes of a schema are all there.
+    async fn is_whole(&self, schema: &SchemaSnapshot) -> Result<bool, StorageError> {
+        let client = self.pool.get().await?;
+        let relations = ddl::relations(schema);
+        let found = client
+            .query_typed(ddl::FIND, &[(&relations, Type::TEXT_ARRAY)])
+            .await
+            .map_err(error::plain)?;
+        if found.len() < relations.len() {
+            return Ok(false);
+        }
+        if self.distribution == Distribution::None {
+            return Ok(true);
+        }
+        let spread = client
+            .query_typed(ddl::FIND_SPREAD, &[(&schema.name(), Type::TEXT)])
+            .await;
+        Ok(!spread.map_err(error::plain)?.is_empty())
     }
 }
 
@@ -164,15 +172,17 @@ impl SchemaCatalog for Catalog {
         self.apply_locked(Work::Change(&change)).await
     }
 
+    /// Looks first: even a statement that finds all there would wait for writes under way, and
+    /// hold up those that come behind it.
     async fn ensure(&self, schema: &Arc<SchemaSnapshot>) -> Result<(), StorageError> {
+        if self.is_whole(schema).await? {
+            return Ok(());
+        }
         self.apply_locked(Work::Ensure(schema)).await
     }
 
     async fn changed(&self) {
-        match &self.listener {
-            Some(listener) => listener.changed().await,
-            None => std::future::pending().await,
-        }
+        self.listener.changed().await;
     }
 }
 

@@ -19,6 +19,9 @@ pub enum OpenError {
     /// The server does not answer or refuses.
     #[error("the database cannot be reached")]
     Connect(#[source] tokio_postgres::Error),
+    /// The server takes a connection and says nothing.
+    #[error("the database does not answer in time")]
+    Silent,
     /// The server is too old.
     #[error("the database has version {found}, at least {wanted} is needed")]
     Version {
@@ -27,6 +30,15 @@ pub enum OpenError {
         /// What it must be.
         wanted: u32,
     },
+    /// The database keeps text in an encoding that cannot hold all of it.
+    #[error("the database has the encoding {0}, and must have UTF8")]
+    Encoding(String),
+    /// Records are to be spread by Citus, and the database does not have it.
+    #[error("the database does not have the extension citus")]
+    NoCitus,
+    /// Staffa's own schemas cannot be made or read.
+    #[error("the schemas staffa and records cannot be laid out in the database")]
+    Layout(#[source] tokio_postgres::Error),
     /// A setting cannot be used.
     #[error("the storage cannot be set up")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -42,25 +54,37 @@ pub(crate) fn of_schema(error: tokio_postgres::Error, schema: &SchemaSnapshot) -
         Some(&(SqlState::UNDEFINED_COLUMN | SqlState::DATATYPE_MISMATCH)) => {
             StorageError::SchemaMoved { schema: name() }
         }
-        Some(&SqlState::UNIQUE_VIOLATION) => match unique_properties(&error, schema) {
+        _ => match unique_properties(&error, schema) {
             Some(properties) => StorageError::UniqueViolation {
                 violation: UniqueViolation {
                     index: None,
                     properties,
                 },
             },
-            None => StorageError::internal(error),
+            None => plain(error),
         },
-        _ => plain(error),
     }
 }
 
-fn unique_properties(
+/// The properties whose values are taken, where that is what an error says.
+pub(crate) fn unique_properties(
     error: &tokio_postgres::Error,
     schema: &SchemaSnapshot,
 ) -> Option<Vec<String>> {
-    let index = error.as_db_error().and_then(DbError::constraint)?;
-    names::index_properties(schema, index)
+    let said = error.as_db_error()?;
+    if *said.code() == SqlState::UNIQUE_VIOLATION {
+        return names::index_properties(schema, said.constraint()?);
+    }
+    // What a node refuses of a COPY comes as an internal error, with the node's words alone.
+    let copied =
+        *said.code() == SqlState::INTERNAL_ERROR && said.routine() == Some("ReportCopyError");
+    let mut quoted = said
+        .message()
+        .split('"')
+        .filter(|_| copied)
+        .skip(1)
+        .step_by(2);
+    quoted.find_map(|name| names::index_properties(schema, name))
 }
 
 /// Maps an error that concerns no schema.
@@ -128,6 +152,16 @@ fn has_io_cause(error: &tokio_postgres::Error) -> bool {
         cause = next.source();
     }
     false
+}
+
+/// Whether there is no room for what a statement writes.
+pub(crate) fn is_full(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::DISK_FULL)
+}
+
+/// Whether a statement waited too long for work of others.
+pub(crate) fn is_lock_wait(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
 /// Whether the same transaction may succeed when it is run again.

@@ -7,10 +7,13 @@ mod options;
 pub use options::{Distribution, Options};
 
 mod open;
-pub use open::open;
+pub use open::{Opened, open};
 
 mod error;
 pub use error::OpenError;
+
+mod layout;
+pub use layout::SharedSecret;
 
 mod copy;
 mod sql;
@@ -25,5 +28,8 @@ mod transaction;
 mod point;
 mod reader;
 
+mod connector;
+mod inspect;
+mod mend;
 mod monitor;
 mod pool;

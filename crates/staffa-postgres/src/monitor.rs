@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 
 use staffa_domain::StorageError;
 use staffa_domain::error::Unavailable;
@@ -12,16 +13,19 @@ use staffa_domain::ports::{EngineMonitor, EngineState, Gauge};
 use crate::catalog::Listener;
 use crate::error;
 use crate::lane::Lanes;
+use crate::mend::Mender;
 use crate::point::Points;
 use crate::pool::Pool;
 
-/// What was last seen of the server.
+/// What was last seen of the server. A fault is noted where it is met; that it is over is
+/// noted by whoever meets that first, at the latest by the [`Mender`].
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     lost: AtomicBool,
     full: AtomicBool,
     closed: AtomicBool,
     commit: AtomicU64,
+    trouble: Notify,
 }
 
 impl Health {
@@ -31,11 +35,16 @@ impl Health {
 
     pub(crate) fn note_lost(&self) {
         self.lost.store(true, Ordering::Relaxed);
+        self.trouble.notify_one();
+    }
+
+    pub(crate) fn note_room(&self) {
+        self.full.store(false, Ordering::Relaxed);
     }
 
     /// A commit is durable. Answers its number where the server did not say it.
     pub(crate) fn note_commit(&self, commit: Option<u64>) -> u64 {
-        self.full.store(false, Ordering::Relaxed);
+        self.note_room();
         let commit = commit.unwrap_or_else(|| self.commit.load(Ordering::Relaxed) + 1);
         self.commit.fetch_max(commit, Ordering::Relaxed);
         commit
@@ -43,8 +52,25 @@ impl Health {
 
     pub(crate) fn note_error(&self, error: &StorageError) {
         if matches!(error, StorageError::StorageFull) {
-            self.full.store(true, Ordering::Relaxed);
+            if !self.full.swap(true, Ordering::Relaxed) {
+                tracing::error!("the database has no room left");
+            }
+            self.trouble.notify_one();
         }
+    }
+
+    /// Returns when a fault was noted since it last returned.
+    pub(crate) async fn trouble(&self) {
+        self.trouble.notified().await;
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Whether something is noted that may be over by now.
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.is_full() || self.lost.load(Ordering::Relaxed)
     }
 
     fn close(&self) {
@@ -64,7 +90,7 @@ impl Health {
             EngineState::Closed
         } else if self.lost.load(Ordering::Relaxed) {
             EngineState::Reopening
-        } else if self.full.load(Ordering::Relaxed) {
+        } else if self.is_full() {
             EngineState::Full
         } else {
             EngineState::Ready
@@ -79,6 +105,7 @@ pub(crate) struct Monitor {
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) points: Arc<Points>,
     pub(crate) listener: Arc<Listener>,
+    pub(crate) mender: Mender,
     pub(crate) reads: Arc<Pool>,
     pub(crate) streams: Arc<Pool>,
     pub(crate) bulk: Arc<Pool>,
@@ -115,6 +142,7 @@ impl EngineMonitor for Monitor {
         self.lanes.close().await;
         self.points.close();
         self.listener.close();
+        self.mender.stop();
         for pool in [&self.reads, &self.streams, &self.bulk] {
             pool.close();
         }

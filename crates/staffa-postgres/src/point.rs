@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::take::take_record_batch;
-use deadpool_postgres::Object;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -17,13 +16,11 @@ use staffa_domain::{RecordId, SchemaSnapshot, StorageError};
 use crate::copy::decode::BatchBuilder;
 use crate::copy::references;
 use crate::error;
-use crate::pool::Pool;
+use crate::pool::{Connection, Pool};
 use crate::sql;
 
 /// How many ids one query takes before the next is begun.
 const IDS_MAX: usize = 256;
-/// How often questions are asked again on another connection.
-const AGAIN_MAX: usize = 5;
 
 /// One caller's question.
 #[derive(Debug)]
@@ -40,11 +37,12 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    pub(crate) fn start(pool: Arc<Pool>, lanes: usize, queue: usize) -> Self {
+    /// Starts one task for each connection that the pool may have.
+    pub(crate) fn start(pool: &Arc<Pool>, queue: usize) -> Self {
         let (sender, receiver) = mpsc::channel(queue.max(1));
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
-        for _ in 0..lanes {
-            tokio::spawn(answer_all(Arc::clone(&receiver), Arc::clone(&pool)));
+        for _ in 0..pool.size() {
+            tokio::spawn(keep_answering(Arc::clone(&receiver), Arc::clone(pool)));
         }
         Self {
             queue: Mutex::new(Some(sender)),
@@ -84,7 +82,20 @@ impl Points {
     }
 }
 
-async fn answer_all(queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Question>>>, pool: Arc<Pool>) {
+type Queue = Arc<tokio::sync::Mutex<mpsc::Receiver<Question>>>;
+
+/// Answers until the queue is closed; a bug that a question brings out costs its group.
+async fn keep_answering(queue: Queue, pool: Arc<Pool>) {
+    let start = || tokio::spawn(answer_all(Arc::clone(&queue), Arc::clone(&pool)));
+    while let Err(error) = start().await {
+        if error.is_cancelled() {
+            return;
+        }
+        tracing::error!(error = %error, "a task that reads by id died and is started again");
+    }
+}
+
+async fn answer_all(queue: Queue, pool: Arc<Pool>) {
     loop {
         let mut questions = Vec::new();
         {
@@ -115,9 +126,15 @@ async fn answer_some(questions: Vec<Question>, pool: &Pool) {
     }
     let mut groups: Vec<Vec<Question>> = groups.into_values().collect();
     // After a restart of the server every connection that the pool kept may be a dead one.
-    for _ in 0..=AGAIN_MAX {
-        let Ok(client) = pool.get().await else {
-            break;
+    let mut why = Unavailable::Reopening;
+    for _ in 0..=pool.size() {
+        let client = match pool.get().await {
+            Ok(client) => client,
+            Err(StorageError::Unavailable(other)) => {
+                why = other;
+                break;
+            }
+            Err(_) => break,
         };
         // Sent one after the other without waiting, so the groups cost one round trip.
         let work = groups.into_iter().map(|group| answer_group(group, &client));
@@ -125,15 +142,15 @@ async fn answer_some(questions: Vec<Question>, pool: &Pool) {
         if groups.is_empty() {
             return;
         }
+        client.discard();
     }
     for question in groups.into_iter().flatten() {
-        let reopening = StorageError::Unavailable(Unavailable::Reopening);
-        let _ = question.answer.send(Err(reopening));
+        let _ = question.answer.send(Err(StorageError::Unavailable(why)));
     }
 }
 
 /// Answers questions on one schema; gives them back when the connection was lost.
-async fn answer_group(group: Vec<Question>, client: &Object) -> Option<Vec<Question>> {
+async fn answer_group(group: Vec<Question>, client: &Connection) -> Option<Vec<Question>> {
     let schema = Arc::clone(&group.first()?.schema);
     let ids: Vec<RecordId> = group
         .iter()
@@ -149,7 +166,7 @@ async fn answer_group(group: Vec<Question>, client: &Object) -> Option<Vec<Quest
 }
 
 /// Tells an error to the only caller; several ask again, each by itself.
-async fn tell(mut group: Vec<Question>, error: StorageError, client: &Object) {
+async fn tell(mut group: Vec<Question>, error: StorageError, client: &Connection) {
     if group.len() > 1 {
         for question in group {
             let found = fetch(&question.schema, &question.ids, client).await;
@@ -185,7 +202,7 @@ fn divide(mut group: Vec<Question>, found: RecordBatch) {
 async fn fetch(
     schema: &SchemaSnapshot,
     ids: &[RecordId],
-    client: &Object,
+    client: &Connection,
 ) -> Result<RecordBatch, StorageError> {
     let query = sql::get(schema, ids);
     let params = references(&query.params);

@@ -1,175 +1,31 @@
-//! Connections: how they are made, kept and cancelled.
+//! Connections: how they are kept, lent and given up.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Timeouts};
-use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{CancelToken, Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use deadpool_postgres::{ClientWrapper, Object, PoolError, TimeoutType, Timeouts};
 
 use staffa_domain::StorageError;
 use staffa_domain::error::Unavailable;
 
+use crate::connector::{Connector, Limits};
 use crate::error::{self, OpenError};
 use crate::monitor::Health;
-use crate::options::Options;
 
-/// How to make connections.
-#[derive(Clone)]
-pub(crate) struct Connector {
-    config: Config,
-    tls: Option<MakeRustlsConnect>,
-}
+/// How many prepared statements a connection keeps; each takes memory on both sides.
+const STATEMENTS_MAX: usize = 256;
 
-impl std::fmt::Debug for Connector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector")
-            .field("tls", &self.tls.is_some())
-            .finish_non_exhaustive()
-    }
-}
-
-/// The limits that a pool's connections are given by the server.
+/// How a pool lends its connections.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// How long one statement may take; none: no limit.
-    pub(crate) statement: Option<Duration>,
-    /// How long a transaction may wait for its next statement.
-    pub(crate) idle: Option<Duration>,
-}
-
-impl Connector {
-    pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
-        // The driver does not know these words; whatever is encrypted here is verified in full.
-        let url = options
-            .url
-            .replace("sslmode=verify-full", "sslmode=require");
-        let url = url.replace("sslmode=verify-ca", "sslmode=require");
-        let mut config: Config = url.parse().map_err(OpenError::Address)?;
-        config
-            .application_name("staffa")
-            .connect_timeout(options.connect_timeout);
-        let local = config.get_hosts().iter().all(|host| match host {
-            Host::Unix(_) => true,
-            Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
-        });
-        // A database elsewhere is reached in the open only by its address saying so.
-        let asked = options.url.contains("sslmode");
-        if !local && !asked {
-            config.ssl_mode(SslMode::Require);
-        }
-        let encrypted = match config.get_ssl_mode() {
-            SslMode::Disable => false,
-            SslMode::Prefer => !local,
-            _ => true,
-        };
-        let tls = if encrypted { Some(tls()?) } else { None };
-        Ok(Self { config, tls })
-    }
-
-    fn limited(&self, limits: Limits) -> Config {
-        let mut config = self.config.clone();
-        let millis = |time: Option<Duration>| time.map_or(0, |time| time.as_millis());
-        let given = config.get_options().unwrap_or_default().to_owned();
-        config.options(format!(
-            "{given} -c statement_timeout={} -c idle_in_transaction_session_timeout={} \
-             -c timezone=UTC",
-            millis(limits.statement),
-            millis(limits.idle),
-        ));
-        config
-    }
-
-    /// A pool of at most `size` connections, of which none is made before it is needed.
-    pub(crate) fn pool(
-        &self,
-        limits: Limits,
-        size: usize,
-    ) -> Result<deadpool_postgres::Pool, OpenError> {
-        let config = self.limited(limits);
-        let manager_config = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let manager = match &self.tls {
-            Some(tls) => Manager::from_config(config, tls.clone(), manager_config),
-            None => Manager::from_config(config, NoTls, manager_config),
-        };
-        deadpool_postgres::Pool::builder(manager)
-            .max_size(size.max(1))
-            .runtime(deadpool_postgres::Runtime::Tokio1)
-            .build()
-            .map_err(|error| OpenError::Setup(Box::new(error)))
-    }
-
-    /// A connection of its own, with the stream of what the server says unasked.
-    pub(crate) async fn listen(
-        &self,
-    ) -> Result<(tokio_postgres::Client, Messages), tokio_postgres::Error> {
-        let config = self.limited(Limits {
-            statement: None,
-            idle: None,
-        });
-        Ok(match &self.tls {
-            Some(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await?;
-                (client, messages(connection))
-            }
-            None => {
-                let (client, connection) = config.connect(NoTls).await?;
-                (client, messages(connection))
-            }
-        })
-    }
-
-    /// Asks the server to stop what a connection is doing; nobody waits for it.
-    pub(crate) fn cancel(&self, token: CancelToken) {
-        let tls = self.tls.clone();
-        tokio::spawn(async move {
-            let answer = match tls {
-                Some(tls) => token.cancel_query(tls).await,
-                None => token.cancel_query(NoTls).await,
-            };
-            if let Err(error) = answer {
-                tracing::debug!(error = %error, "a query could not be cancelled");
-            }
-        });
-    }
-}
-
-/// What the server says unasked; ends with the connection.
-pub(crate) type Messages = futures_util::stream::BoxStream<
-    'static,
-    Result<tokio_postgres::AsyncMessage, tokio_postgres::Error>,
->;
-
-fn messages<S, T>(mut connection: tokio_postgres::Connection<S, T>) -> Messages
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    Box::pin(futures_util::stream::poll_fn(move |context| {
-        connection.poll_message(context)
-    }))
-}
-
-/// Certificates are checked against the system's roots, and the name against the host's.
-fn tls() -> Result<MakeRustlsConnect, OpenError> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(OpenError::Tls(
-            "the system has no root certificates".to_owned(),
-        ));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| OpenError::Tls(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+pub(crate) struct Terms {
+    /// How many connections there are at most; none is made before it is needed.
+    pub(crate) size: usize,
+    /// How many may wait for one.
+    pub(crate) queue: usize,
+    /// How long they wait; none: as long as it takes.
+    pub(crate) patience: Option<Duration>,
 }
 
 /// A pool with a bounded number of those who wait for it.
@@ -178,45 +34,60 @@ fn tls() -> Result<MakeRustlsConnect, OpenError> {
 pub(crate) struct Pool {
     pool: deadpool_postgres::Pool,
     health: Arc<Health>,
-    waiting: AtomicUsize,
-    queue: usize,
-    patience: Option<Duration>,
+    /// Those who wait for a connection and those who have one.
+    callers: Arc<AtomicUsize>,
+    terms: Terms,
+    connect: Duration,
 }
 
 impl Pool {
-    /// At most `queue` may wait for a connection, none for longer than `patience`.
     pub(crate) fn new(
-        pool: deadpool_postgres::Pool,
+        connector: &Connector,
+        limits: Limits,
+        terms: Terms,
         health: Arc<Health>,
-        queue: usize,
-        patience: Option<Duration>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, OpenError> {
+        let pool = deadpool_postgres::Pool::builder(connector.manager(limits))
+            .max_size(terms.size.max(1))
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .build()
+            .map_err(|error| OpenError::Setup(Box::new(error)))?;
+        Ok(Self {
             pool,
             health,
-            waiting: AtomicUsize::new(0),
-            queue,
-            patience,
-        }
+            callers: Arc::default(),
+            terms,
+            connect: connector.patience(),
+        })
     }
 
     /// A connection of one's own until it is dropped.
-    pub(crate) async fn get(&self) -> Result<Object, StorageError> {
-        let place = Place::take(&self.waiting);
-        if place.number >= self.queue.saturating_add(self.pool.status().max_size) {
+    pub(crate) async fn get(&self) -> Result<Connection, StorageError> {
+        let place = Place::take(&self.callers);
+        if place.number >= self.terms.queue.saturating_add(self.size()) {
             return Err(StorageError::Unavailable(Unavailable::Overloaded));
         }
         let timeouts = Timeouts {
-            wait: self.patience,
-            create: None,
+            wait: self.terms.patience,
+            create: Some(self.connect),
             recycle: None,
         };
         match self.pool.timeout_get(&timeouts).await {
-            Ok(client) => {
+            Ok(object) => {
                 self.health.note_answer();
-                Ok(client)
+                if object.statement_cache.size() > STATEMENTS_MAX {
+                    object.statement_cache.clear();
+                }
+                Ok(Connection {
+                    object,
+                    _place: place,
+                })
             }
             Err(PoolError::Closed) => Err(StorageError::Unavailable(Unavailable::Draining)),
+            Err(PoolError::Timeout(TimeoutType::Create)) => {
+                self.health.note_lost();
+                Err(StorageError::Unavailable(Unavailable::Reopening))
+            }
             Err(PoolError::Timeout(_)) => Err(StorageError::Unavailable(Unavailable::Overloaded)),
             Err(PoolError::Backend(error)) => {
                 if error::is_lost(&error) {
@@ -226,6 +97,11 @@ impl Pool {
             }
             Err(other) => Err(StorageError::internal(other)),
         }
+    }
+
+    /// How many connections there are at most.
+    pub(crate) fn size(&self) -> usize {
+        self.terms.size.max(1)
     }
 
     /// How many connections are at work.
@@ -239,26 +115,55 @@ impl Pool {
     }
 }
 
-/// A place among those who wait.
-struct Place<'a> {
-    waiting: &'a AtomicUsize,
+/// A connection on loan; it goes back when dropped.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    object: Object,
+    _place: Place,
+}
+
+impl Connection {
+    /// Closes it instead of giving it back: what it was doing is not known.
+    pub(crate) fn discard(self) {
+        drop(Object::take(self.object));
+    }
+
+    /// Gives it back, or closes it where the error says that it is no good any more: it, or
+    /// the server behind it, which may still answer and yet not be the one that takes writes.
+    pub(crate) fn give_back_after(self, error: &tokio_postgres::Error) {
+        if error::is_lost(error) {
+            self.discard();
+        }
+    }
+}
+
+impl Deref for Connection {
+    type Target = ClientWrapper;
+
+    fn deref(&self) -> &ClientWrapper {
+        &self.object
+    }
+}
+
+/// A place among the callers of a pool.
+#[derive(Debug)]
+struct Place {
+    callers: Arc<AtomicUsize>,
     number: usize,
 }
 
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Self {
-        let number = waiting.fetch_add(1, Ordering::Relaxed);
-        Self { waiting, number }
+impl Place {
+    fn take(callers: &Arc<AtomicUsize>) -> Self {
+        let number = callers.fetch_add(1, Ordering::Relaxed);
+        Self {
+            callers: Arc::clone(callers),
+            number,
+        }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.callers.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Closes a connection instead of giving it back: what it was doing is not known.
-pub(crate) fn discard(client: Object) {
-    drop(Object::take(client));
 }

@@ -8,7 +8,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
 use async_trait::async_trait;
-use deadpool_postgres::Object;
 use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio_postgres::CancelToken;
@@ -18,13 +17,14 @@ use staffa_domain::ports::{RecordReader, RecordStream};
 use staffa_domain::query::Aggregate;
 use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, StorageError};
 
+use crate::connector::Connector;
 use crate::copy::CodecError;
 use crate::copy::decode::BatchBuilder;
 use crate::error;
 use crate::monitor::Health;
 use crate::options::Distribution;
 use crate::point::Points;
-use crate::pool::{self, Connector, Pool};
+use crate::pool::{Connection, Pool};
 use crate::sql::{self, Query};
 use source::{Fault, Source};
 
@@ -32,8 +32,6 @@ use source::{Fault, Source};
 const PAGE_MAX: u64 = 10_000;
 /// How many records of a stream travel together.
 const BATCH_RECORDS: usize = 8_192;
-/// How often a query is begun again on another connection.
-const AGAIN_MAX: usize = 5;
 
 /// The reads of one database.
 #[derive(Debug)]
@@ -111,7 +109,7 @@ impl Reader {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(Fault::Server(error)) => {
-                    lease.give_back();
+                    lease.give_back_after(&error);
                     return Err(error::of_schema(error, schema));
                 }
                 Err(Fault::Codec(error)) => return Err(error),
@@ -140,7 +138,7 @@ impl Reader {
                         Ok(Ended::Complete) => lease.give_back(),
                         Ok(Ended::Left) => drop(lease),
                         Err(Fault::Server(error)) => {
-                            lease.give_back();
+                            lease.give_back_after(&error);
                             let _ = sender.send(Err(error::of_schema(error, &schema))).await;
                         }
                         Err(Fault::Codec(error)) => {
@@ -176,8 +174,8 @@ impl Reader {
             match source {
                 Ok(source) => return Ok((lease, source)),
                 Err(error) => {
-                    lease.give_back();
-                    if !error::is_lost(&error) || again == AGAIN_MAX {
+                    lease.give_back_after(&error);
+                    if !error::is_lost(&error) || again > pool.size() {
                         return Err(error::of_schema(error, schema));
                     }
                     again += 1;
@@ -251,13 +249,13 @@ fn first_integer(batch: &RecordBatch) -> Result<i64, StorageError> {
 /// A connection with a query under way. Dropped before the answer is read to its end, the
 /// query is cancelled and the connection closed: a late cancel must not meet the next query.
 struct Lease {
-    client: Option<Object>,
+    client: Option<Connection>,
     token: CancelToken,
     connector: Connector,
 }
 
 impl Lease {
-    fn new(client: Object, connector: Connector) -> Self {
+    fn new(client: Connection, connector: Connector) -> Self {
         Self {
             token: client.cancel_token(),
             client: Some(client),
@@ -265,7 +263,7 @@ impl Lease {
         }
     }
 
-    fn client(&self) -> &Object {
+    fn client(&self) -> &Connection {
         self.client
             .as_ref()
             .expect("the connection is there until the end")
@@ -274,13 +272,19 @@ impl Lease {
     fn give_back(mut self) {
         self.client.take();
     }
+
+    fn give_back_after(mut self, error: &tokio_postgres::Error) {
+        if let Some(client) = self.client.take() {
+            client.give_back_after(error);
+        }
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
             self.connector.cancel(self.token.clone());
-            pool::discard(client);
+            client.discard();
         }
     }
 }

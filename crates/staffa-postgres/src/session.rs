@@ -8,10 +8,10 @@ mod origins;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use deadpool_postgres::Object;
 use futures_util::SinkExt;
 use tokio_postgres::CopyInSink;
 
@@ -25,12 +25,15 @@ use crate::copy::{HEADER, TRAILER};
 use crate::error;
 use crate::monitor::Health;
 use crate::options::Distribution;
+use crate::pool::Pool;
 use crate::sql::names;
-use crate::transaction::{Transaction, check_versions};
+use crate::transaction::{Transaction, Versions, check_versions};
 use origins::Origins;
 
 /// How many bytes of records travel together.
 const CHUNK: usize = 256 * 1024;
+/// How long a commit may take: a standby that must have it first has all of the bulk to take.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Refuses a mode that the schema cannot have.
 pub(crate) fn check_mode(schema: &SchemaSnapshot, mode: &WriteMode) -> Result<(), StorageError> {
@@ -64,18 +67,24 @@ fn key_of(mode: &WriteMode) -> Option<&[usize]> {
     }
 }
 
-/// Opens a session on a connection.
+/// Opens a session on a connection of the pool, on another one where that is lost.
 pub(crate) async fn begin(
-    client: Object,
+    pool: &Pool,
     (schema, mode): (&Arc<SchemaSnapshot>, WriteMode),
     (health, distribution): (Arc<Health>, Distribution),
 ) -> Result<Box<dyn WriteSession>, StorageError> {
-    let transaction = Transaction::new(client);
+    let mut again = 0;
+    let (transaction, stored) = loop {
+        let transaction = Transaction::new(pool.get().await?, distribution);
+        match start(&transaction, schema).await {
+            Ok(stored) => break (transaction, stored),
+            // After a restart of the server every connection of the pool may be a dead one.
+            Err(error) if error::is_lost(&error) && again <= pool.size() => again += 1,
+            Err(error) => return Err(error::plain(error)),
+        }
+    };
     let wanted = vec![(schema.name().to_owned(), schema.version())];
-    let names = [schema.name()];
-    let (begun, stored) = tokio::join!(transaction.begin(), transaction.stored_versions(&names));
-    begun.map_err(error::plain)?;
-    if let Err(error) = check_versions(&wanted, &stored.map_err(error::plain)?) {
+    if let Err(error) = check_versions(&wanted, &stored) {
         transaction.roll_back().await;
         return Err(error);
     }
@@ -90,6 +99,16 @@ pub(crate) async fn begin(
         health,
         distribution,
     }))
+}
+
+async fn start(
+    transaction: &Transaction,
+    schema: &SchemaSnapshot,
+) -> Result<Versions, tokio_postgres::Error> {
+    let names = [schema.name()];
+    let begin = transaction.begin(false);
+    let (begun, stored) = tokio::join!(begin, transaction.stored_versions(&names));
+    begun.and(stored)
 }
 
 struct Session {
@@ -131,10 +150,17 @@ impl WriteSession for Session {
             health,
             ..
         } = *self;
-        let (commit, client) = transaction.commit().await?;
-        drop(client);
-        receipt.commit = health.note_commit(commit);
-        Ok(receipt)
+        match transaction.commit(COMMIT_PATIENCE).await {
+            Ok(commit) => {
+                receipt.commit = health.note_commit(commit);
+                Ok(receipt)
+            }
+            Err(error) => {
+                let error = error.into();
+                health.note_error(&error);
+                Err(error)
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use staffa_app::{Catalog, CommandPorts, Commands, Queries, SystemClock, UuidV7Source};
+use staffa_app::{Catalog, CommandPorts, Commands, CursorKey, Queries, SystemClock, UuidV7Source};
 use staffa_domain::Schema;
 use staffa_domain::ports::{EngineMonitor, Storage};
 use staffa_http::{ApiState, MetricsText, Observer, RequestSummary, Settings};
@@ -28,11 +28,12 @@ pub(crate) struct App {
 /// Opens the engine and brings the declared schemas into being.
 pub(crate) async fn compose(config: &Config, declared: Vec<Schema>) -> anyhow::Result<App> {
     let metrics = Metrics::install();
-    let storage = open(config).await.context("the storage can't be opened")?;
+    let opened = open(config).await;
+    let (storage, cursor_key) = opened.context("the storage can't be opened")?;
     let storage = staffa_telemetry::metered(storage);
     metrics.watch(Arc::clone(&storage.monitor));
     let monitor = Arc::clone(&storage.monitor);
-    match assemble(config, storage, metrics, declared).await {
+    match assemble(config, (storage, cursor_key), metrics, declared).await {
         Ok(app) => Ok(app),
         Err(error) => {
             monitor.close().await;
@@ -41,24 +42,27 @@ pub(crate) async fn compose(config: &Config, declared: Vec<Schema>) -> anyhow::R
     }
 }
 
-async fn open(config: &Config) -> anyhow::Result<Storage> {
+/// Opens the engine, and comes to the key that all servers of its records have.
+async fn open(config: &Config) -> anyhow::Result<(Storage, CursorKey)> {
     Ok(match &config.storage {
-        StorageConfig::Duckdb(options) => staffa_duckdb::open(options.clone()).await?,
-        StorageConfig::Postgres(options) => staffa_postgres::open(options.clone()).await?,
+        StorageConfig::Duckdb(options) => {
+            let storage = staffa_duckdb::open(options.clone()).await?;
+            (storage, cursor_secret::key(config, None)?)
+        }
+        StorageConfig::Postgres(options) => {
+            let opened = staffa_postgres::open(options.clone()).await?;
+            let key = cursor_secret::key(config, Some(opened.secret.as_bytes()))?;
+            (opened.storage, key)
+        }
     })
 }
 
 async fn assemble(
     config: &Config,
-    storage: Storage,
+    (storage, cursor_key): (Storage, CursorKey),
     metrics: Metrics,
     declared: Vec<Schema>,
 ) -> anyhow::Result<App> {
-    let shared = match &config.storage {
-        StorageConfig::Duckdb(_) => None,
-        StorageConfig::Postgres(options) => Some(options.url.as_str()),
-    };
-    let cursor_key = cursor_secret::key(config, shared)?;
     let limits = Arc::new(config.limits.clone());
     let catalog = Arc::new(Catalog::open(storage.catalog).await?);
     catalog.declare(declared).await?;

@@ -1,4 +1,5 @@
-//! The secret that signs cursors: the configured one, else one that is made once and kept.
+//! The secret that signs cursors: the configured one, else one that was drawn once and is kept
+//! where the records are.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -14,11 +15,12 @@ use crate::config::Config;
 /// The file in the data folder.
 const FILE_NAME: &str = "cursor.key";
 
-/// The key. Servers that share a database (`shared`, its address) must come to the same one,
-/// so without a setting theirs follows from what they share; it guards no access.
-pub(crate) fn key(config: &Config, shared: Option<&str>) -> anyhow::Result<CursorKey> {
-    if let Some(secret) = config.cursor_secret.as_deref().or(shared) {
-        return Ok(CursorKey::from_secret(secret.as_bytes()));
+/// The key. Servers that share a database must come to the same one: without a setting theirs
+/// is the secret that the database keeps (`shared`); a server that shares nothing keeps its own.
+pub(crate) fn key(config: &Config, shared: Option<&[u8]>) -> anyhow::Result<CursorKey> {
+    let configured = config.cursor_secret.as_deref().map(str::as_bytes);
+    if let Some(secret) = configured.or(shared) {
+        return Ok(CursorKey::from_secret(secret));
     }
     let secret = kept(&config.data_dir).context("the key of cursors can't be kept")?;
     Ok(CursorKey::from_secret(&secret))

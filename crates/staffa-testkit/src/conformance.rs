@@ -24,11 +24,15 @@ use std::any::Any;
 
 use staffa_domain::ports::Storage;
 
+use crate::schemas;
+
 /// A fresh engine for one case, and what must live as long as it, such as its folder.
 #[derive(Debug)]
 pub struct Fixture {
     storage: Storage,
     keep: Option<Box<dyn Any + Send>>,
+    /// The cases that an engine which spreads records is spared; none, where it does not.
+    spread: Option<&'static [&'static str]>,
 }
 
 impl Fixture {
@@ -37,7 +41,16 @@ impl Fixture {
         Self {
             storage,
             keep: None,
+            spread: None,
         }
+    }
+
+    /// For an engine that spreads records over servers: the schemas are such as it can have,
+    /// and the cases of these names, which need what it refuses, are left out.
+    #[must_use]
+    pub const fn spread(mut self, except: &'static [&'static str]) -> Self {
+        self.spread = Some(except);
+        self
     }
 
     /// Keeps something until the case has ended and the engine is closed.
@@ -78,17 +91,30 @@ pub fn run<O: Opened>(open: impl AsyncFnOnce() -> O, case: impl AsyncFnOnce(Stor
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build();
     runtime.expect("a runtime for a test").block_on(async {
-        let Some(Fixture { storage, keep }) = open().await.into_fixture() else {
-            report_skipped();
+        let Some(fixture) = open().await.into_fixture() else {
+            report_skipped("there is no engine to run on");
             return;
         };
-        case(storage.clone()).await;
+        let Fixture {
+            storage,
+            keep,
+            spread,
+        } = fixture;
+        let name = std::any::type_name_of_val(&case);
+        let is_left_out = |case: &&str| name.rsplit("::").next() == Some(*case);
+        if spread.is_some_and(|except| except.iter().any(is_left_out)) {
+            report_skipped("an engine that spreads records refuses what it needs");
+        } else {
+            schemas::set_spread(spread.is_some());
+            case(storage.clone()).await;
+            schemas::set_spread(false);
+        }
         storage.monitor.close().await;
         drop(keep);
     });
 }
 
 #[expect(clippy::print_stdout, reason = "a skipped test says so to who runs it")]
-fn report_skipped() {
-    println!("skipped: there is no engine to run on");
+fn report_skipped(why: &str) {
+    println!("skipped: {why}");
 }

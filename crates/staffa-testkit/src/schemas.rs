@@ -1,5 +1,6 @@
 //! Schemas that tests share.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use staffa_domain::schema::{Constraints, DecimalSize, UnknownProperties};
@@ -85,6 +86,17 @@ impl SchemaBuilder {
         self
     }
 
+    /// Spreads its records by a property, on engines that do that.
+    ///
+    /// # Panics
+    /// When the name is none.
+    #[must_use]
+    pub fn distributed_by(mut self, name: &str) -> Self {
+        let name = PropertyName::new(name).expect("a valid property name");
+        self.schema.distributed_by = Some(name);
+        self
+    }
+
     /// Makes it append-only.
     #[must_use]
     pub const fn append_only(mut self) -> Self {
@@ -118,11 +130,26 @@ pub fn array(items: PropertyType) -> PropertyType {
     PropertyType::Array(Box::new(items))
 }
 
-/// Orders of a shop: `reference` is the natural key, `code` is unique, the rest optional.
+thread_local! {
+    static SPREAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the schemas that this thread makes are such as an engine can have that spreads
+/// records over servers: what is unique holds the property by which they are spread.
+pub fn set_spread(spread: bool) {
+    SPREAD.set(spread);
+}
+
+/// Orders of a shop: `reference` is the natural key, `code` is unique, the rest optional. Where
+/// orders are spread, they are so by `reference`, and `code` is not unique.
 pub fn orders() -> Arc<SchemaSnapshot> {
-    SchemaBuilder::new("orders")
-        .required("reference", PropertyType::String)
-        .unique("code", PropertyType::Integer)
+    let spread = SPREAD.get();
+    let mut builder = SchemaBuilder::new("orders").required("reference", PropertyType::String);
+    if spread {
+        builder = builder.distributed_by("reference");
+    }
+    builder
+        .property("code", PropertyType::Integer, |p| p.unique = !spread)
         .property("customer", PropertyType::String, |p| p.indexed = true)
         .optional("amount", decimal(12, 2))
         .optional("quantity", PropertyType::Integer)
@@ -174,6 +201,9 @@ pub fn well_production() -> Arc<SchemaSnapshot> {
         })
         .required("production_period", PropertyType::Datetime)
         .optional("days_on_production", PropertyType::Integer);
+    if SPREAD.get() {
+        builder = builder.distributed_by("field_code");
+    }
     for name in [
         "oil_production_kbd",
         "gas_production_mmcfd",

@@ -1,35 +1,34 @@
 //! The statements that make and remove a schema's table and indexes.
 
-use std::fmt::Write;
-
 use staffa_domain::{SchemaSnapshot, StorageError};
 
 use crate::options::Distribution;
 use crate::sql::names::{self, IndexKind};
 use crate::types;
 
-/// Makes what is missing of a schema's storage.
+/// Makes what is missing of a schema's storage: statements to be sent one by one, since Citus
+/// hands the whole text that holds one to its nodes.
 pub(super) fn create(
     schema: &SchemaSnapshot,
     distribution: Distribution,
-) -> Result<String, StorageError> {
+) -> Result<Vec<String>, StorageError> {
     let spread = match distribution {
         Distribution::None => None,
         Distribution::Citus => Some(distribution_of(schema)?),
     };
-    let mut sql = table(schema, spread.as_deref());
+    let mut statements = vec![table(schema, spread.as_deref())];
     if let Some(column) = &spread {
         // A table that is distributed already refuses to be again.
-        let _ = write!(
-            sql,
+        statements.push(format!(
             "SELECT create_distributed_table('{table}', '{column}') \
              WHERE NOT EXISTS (SELECT 1 FROM pg_dist_partition \
-             WHERE logicalrelid = '{table}'::regclass);",
+             WHERE logicalrelid = '{table}'::regclass)",
             table = names::table(schema),
-        );
+        ));
     }
-    indexes(schema, &mut sql);
-    Ok(sql)
+    let indexes = indexes(schema);
+    statements.extend(indexes.iter().map(|index| create_index(schema, index)));
+    Ok(statements)
 }
 
 /// Removes a schema's storage.
@@ -60,43 +59,80 @@ fn table(schema: &SchemaSnapshot, spread: Option<&str>) -> String {
     }
     let columns = columns.join(", ");
     format!(
-        "CREATE TABLE IF NOT EXISTS {} ({columns});",
+        "CREATE TABLE IF NOT EXISTS {} ({columns})",
         names::table(schema)
     )
 }
 
-fn indexes(schema: &SchemaSnapshot, sql: &mut String) {
-    let table = names::table(schema);
-    let mut index = |kind, positions: &[usize], (unique, method): (&str, &str)| {
-        let name = names::quoted(&names::index(schema, kind, positions));
-        let columns: Vec<String> = match kind {
-            IndexKind::Id => vec!["id".to_owned()],
-            _ => positions
-                .iter()
-                .map(|place| names::property(schema, *place))
-                .collect(),
-        };
-        let columns = columns.join(", ");
-        // Writing to a string cannot fail.
-        let _ = write!(
-            sql,
-            "CREATE {unique}INDEX IF NOT EXISTS {name} ON {table} USING {method} ({columns});"
-        );
+/// Which of these names are those of tables or indexes of records.
+pub(super) const FIND: &str = "SELECT relname FROM pg_class \
+     WHERE relnamespace = 'records'::regnamespace AND relname = ANY($1)";
+/// Whether a table of records is spread.
+pub(super) const FIND_SPREAD: &str = "SELECT 1 FROM pg_dist_partition AS part \
+     JOIN pg_class AS class ON class.oid = part.logicalrelid \
+     WHERE class.relnamespace = 'records'::regnamespace AND class.relname = $1";
+
+/// The names of the table and the indexes that a schema has.
+pub(super) fn relations(schema: &SchemaSnapshot) -> Vec<String> {
+    let mut names = vec![schema.name().to_owned()];
+    if !schema.schema().append_only {
+        names.push(names::index(schema, IndexKind::Id, &[]));
+    }
+    let indexes = indexes(schema).into_iter();
+    names.extend(indexes.map(|index| names::index(schema, index.kind, &index.positions)));
+    names
+}
+
+/// An index beside the key.
+struct Index {
+    kind: IndexKind,
+    positions: Vec<usize>,
+    unique: &'static str,
+    method: &'static str,
+}
+
+fn indexes(schema: &SchemaSnapshot) -> Vec<Index> {
+    let index = |kind, positions, unique, method| Index {
+        kind,
+        positions,
+        unique,
+        method,
     };
+    let mut indexes = Vec::new();
     if schema.schema().append_only {
         // Ids rise with time, so a summary a block range finds one for nearly no cost.
-        index(IndexKind::Id, &[], ("", "brin"));
+        indexes.push(index(IndexKind::Id, Vec::new(), "", "brin"));
     }
     let groups = schema.schema().unique_groups();
     for group in &groups {
-        index(IndexKind::Unique, group, ("UNIQUE ", "btree"));
+        indexes.push(index(IndexKind::Unique, group.clone(), "UNIQUE ", "btree"));
     }
     for (place, property) in schema.schema().properties.iter().enumerate() {
         // What leads a unique index is found through it.
         if property.indexed && !groups.iter().any(|group| group.first() == Some(&place)) {
-            index(IndexKind::Plain, &[place], ("", "btree"));
+            indexes.push(index(IndexKind::Plain, vec![place], "", "btree"));
         }
     }
+    indexes
+}
+
+fn create_index(schema: &SchemaSnapshot, index: &Index) -> String {
+    let columns: Vec<String> = match index.kind {
+        IndexKind::Id => vec!["id".to_owned()],
+        _ => index
+            .positions
+            .iter()
+            .map(|place| names::property(schema, *place))
+            .collect(),
+    };
+    format!(
+        "CREATE {}INDEX IF NOT EXISTS {} ON {} USING {} ({})",
+        index.unique,
+        names::quoted(&names::index(schema, index.kind, &index.positions)),
+        names::table(schema),
+        index.method,
+        columns.join(", "),
+    )
 }
 
 /// The column by which Citus spreads the records. Uniqueness is kept within a shard alone,
@@ -120,18 +156,26 @@ fn distribution_of(schema: &SchemaSnapshot) -> Result<String, StorageError> {
             .as_ref()
             .map_or("id", |name| name.as_str());
         return Err(StorageError::Unsupported(format!(
-            "{} can't be unique while records are distributed by {by}: distribute by one of \
-             these properties, or drop the uniqueness",
+            "{} of {} can't be unique while records are distributed by {by}: distribute by one \
+             of these properties, or drop the uniqueness",
             names.join(", "),
+            schema.name(),
         )));
     }
-    if let Some(place) = place
-        && !declared.properties[place].required
-    {
-        let name = &declared.properties[place].name;
-        return Err(StorageError::Unsupported(format!(
-            "{name} distributes the records and so must be required"
-        )));
+    if let Some(property) = place.map(|place| &declared.properties[place]) {
+        let must = if !property.required {
+            "must be required"
+        } else if !property.property_type.is_ordered() {
+            "must be neither an object nor an array"
+        } else {
+            ""
+        };
+        if !must.is_empty() {
+            let name = &property.name;
+            let schema = schema.name();
+            let message = format!("{name} distributes the records of {schema} and so {must}");
+            return Err(StorageError::Unsupported(message));
+        }
     }
     Ok(place.map_or_else(|| "id".to_owned(), |place| names::property(schema, place)))
 }

@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_postgres::AsyncMessage;
 
+use crate::connector::Connector;
 use crate::monitor::Health;
-use crate::pool::Connector;
 
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);

@@ -2,8 +2,8 @@
 //! once, then COMMIT.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use deadpool_postgres::Object;
 use futures_util::future::join_all;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -16,6 +16,7 @@ use crate::error;
 use crate::lane::plan::{Plan, Step, Work};
 use crate::lane::statement::{self, Expects, Statement};
 use crate::options::Distribution;
+use crate::pool::Connection;
 use crate::sql::names;
 use crate::transaction::{CommitError, Transaction, Versions, check_versions};
 
@@ -34,6 +35,8 @@ pub(super) enum Failure {
     Stale,
     /// Another transaction got in the way.
     Conflict,
+    /// Another transaction was in the way for too long.
+    Locked,
     /// An operation failed; the error is exact only if each had its own step.
     Operation(StorageError),
     /// Nothing to do with one operation.
@@ -46,43 +49,70 @@ impl From<Failure> for StorageError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Lost => Self::Unavailable(Unavailable::Reopening),
-            Failure::Stale | Failure::Conflict => Self::Conflict,
+            Failure::Stale | Failure::Conflict | Failure::Locked => Self::Conflict,
             Failure::Operation(error) | Failure::Other(error) => error,
             Failure::Unknown => Self::Unavailable(Unavailable::CommitUnknown),
         }
     }
 }
 
+impl Failure {
+    /// What is wrong with the database, where that is it: it says nothing of the operations,
+    /// and would say the same of each.
+    pub(super) const fn of_the_database(&self) -> Option<Unavailable> {
+        match self {
+            Self::Lost => Some(Unavailable::Reopening),
+            Self::Unknown => Some(Unavailable::CommitUnknown),
+            Self::Other(StorageError::Unavailable(
+                why @ (Unavailable::Reopening | Unavailable::Overloaded | Unavailable::Draining),
+            )) => Some(*why),
+            _ => None,
+        }
+    }
+}
+
+/// How a try is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) distribution: Distribution,
+    /// How long the server may take for a statement, which it knows, and for the commit.
+    pub(super) patience: Duration,
+    /// Whether to wait hardly at all for work of others.
+    pub(super) hasty: bool,
+}
+
 /// A try on a connection.
 pub(super) struct Attempt<'a> {
     transaction: Transaction,
     plan: &'a Plan<'a>,
-    distribution: Distribution,
+    terms: Terms,
 }
 
-type Prepared = (Statement, tokio_postgres::Statement);
+/// A statement, and what the connection has kept of it. Assertions differ too much to keep.
+type Prepared = (Statement, Option<tokio_postgres::Statement>);
 
 impl<'a> Attempt<'a> {
-    pub(super) const fn new(
-        client: Object,
-        plan: &'a Plan<'a>,
-        distribution: Distribution,
-    ) -> Self {
+    pub(super) const fn new(client: Connection, plan: &'a Plan<'a>, terms: Terms) -> Self {
         Self {
-            transaction: Transaction::new(client),
+            transaction: Transaction::new(client, terms.distribution),
             plan,
-            distribution,
+            terms,
         }
     }
 
     /// Carries out the plan; answers with the commit's number where it is known.
     pub(super) async fn run(mut self) -> Result<Option<u64>, Failure> {
-        match self.write().await {
-            Ok(()) => match self.transaction.commit().await {
-                Ok((commit, _)) => Ok(commit),
-                Err(CommitError::Unknown) => Err(Failure::Unknown),
+        let patience = self.terms.patience;
+        // The server keeps time as well, and first; this is for one that hangs.
+        let written = tokio::time::timeout(patience * 2, self.write()).await;
+        match written.unwrap_or(Err(Failure::Other(StorageError::Timeout))) {
+            Ok(()) => match self.transaction.commit(patience).await {
+                Ok(commit) => Ok(commit),
                 Err(CommitError::Refused(error)) => Err(refused(error)),
+                Err(CommitError::Unknown) => Err(Failure::Unknown),
+                Err(error @ CommitError::Poisoned) => Err(Failure::Other(error.into())),
             },
+            Err(Failure::Lost) => Err(Failure::Lost),
             Err(failure) => {
                 self.transaction.poison();
                 if let Some(client) = self.transaction.roll_back().await
@@ -114,7 +144,7 @@ impl<'a> Attempt<'a> {
 
     async fn prepare(&self, step: &Step<'_>) -> Result<Prepared, Failure> {
         let statement =
-            statement::of_step(step, self.distribution).map_err(|error| match error {
+            statement::of_step(step, self.terms.distribution).map_err(|error| match error {
                 StorageError::Unsupported(_) => Failure::Operation(error),
                 other => Failure::Other(other),
             })?;
@@ -123,9 +153,12 @@ impl<'a> Attempt<'a> {
             .iter()
             .map(|it| it.kind().clone())
             .collect();
+        if matches!(step.work, Work::Assert(..)) {
+            return Ok((statement, None));
+        }
         let client = self.transaction.client();
         match client.prepare_typed_cached(&statement.sql, &kinds).await {
-            Ok(prepared) => Ok((statement, prepared)),
+            Ok(prepared) => Ok((statement, Some(prepared))),
             Err(error) => Err(failed(error, step)),
         }
     }
@@ -140,14 +173,13 @@ impl<'a> Attempt<'a> {
         let client = self.transaction.client();
         let begin = async {
             if first {
-                self.transaction.begin().await
+                self.transaction.begin(self.terms.hasty).await
             } else {
                 Ok(())
             }
         };
         let statements = join_all(work.iter().map(|(step, (statement, prepared))| async move {
-            let params = references(&statement.params);
-            let query = client.query(prepared, &params);
+            let query = self.ask(statement, prepared.as_ref());
             if !self.is_guarded(step) {
                 return query.await;
             }
@@ -185,6 +217,23 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
+    async fn ask(
+        &self,
+        statement: &Statement,
+        prepared: Option<&tokio_postgres::Statement>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let client = self.transaction.client();
+        let params = &statement.params;
+        if let Some(prepared) = prepared {
+            return client.query(prepared, &references(params)).await;
+        }
+        let typed = params
+            .iter()
+            .map(|param| (param as &(dyn ToSql + Sync), param.kind().clone()));
+        let typed: Vec<_> = typed.collect();
+        client.query_typed(&statement.sql, &typed).await
+    }
+
     /// Whether a failure of the step must be looked into, and so must not end all.
     fn is_guarded(&self, step: &Step<'_>) -> bool {
         self.plan.exact && matches!(&step.work, Work::Create(_)) && step.origins().len() > 1
@@ -213,12 +262,7 @@ impl<'a> Attempt<'a> {
         let statement = statement::create_what_is_free(step).map_err(Failure::Other)?;
         let back = client.batch_execute(BACK).await;
         back.map_err(|error| failed(error, step))?;
-        let params: Vec<_> = statement
-            .params
-            .iter()
-            .map(|param| (param as &(dyn ToSql + Sync), param.kind().clone()))
-            .collect();
-        let rows = client.query_typed(&statement.sql, &params).await;
+        let rows = self.ask(&statement, None).await;
         let rows = rows.map_err(|error| failed(error, step))?;
         let mut kept: HashSet<uuid::Uuid> =
             rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
@@ -315,6 +359,9 @@ fn failed(error: tokio_postgres::Error, step: &Step<'_>) -> Failure {
     }
     if error::is_conflict(&error) {
         return Failure::Conflict;
+    }
+    if error::is_lock_wait(&error) {
+        return Failure::Locked;
     }
     if error::is_stale_statement(&error) {
         return Failure::Stale;

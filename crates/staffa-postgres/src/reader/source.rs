@@ -3,7 +3,6 @@
 use std::pin::Pin;
 
 use bytes::Bytes;
-use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::Type;
 use tokio_postgres::{CopyOutStream, RowStream};
@@ -12,6 +11,7 @@ use staffa_domain::StorageError;
 
 use crate::copy::Param;
 use crate::copy::decode::{BatchBuilder, CopyDecoder};
+use crate::pool::Connection;
 use crate::sql::Query;
 
 /// Why no more records come.
@@ -34,7 +34,7 @@ impl Source {
     /// Sends a query with its parameters in one go. It is not prepared: the planner is to see
     /// the values, and questions differ too much to keep.
     pub(super) async fn rows(
-        client: &Object,
+        client: &Connection,
         query: &Query,
     ) -> Result<Self, tokio_postgres::Error> {
         let params = query.params.iter();
@@ -46,7 +46,7 @@ impl Source {
 
     /// Begins a query with a long answer.
     pub(super) async fn long(
-        client: &Object,
+        client: &Connection,
         query: &Query,
     ) -> Result<Self, tokio_postgres::Error> {
         if !query.params.is_empty() {

@@ -5,11 +5,11 @@
 
 use std::fmt::Write;
 
-use deadpool_postgres::Object;
-
 use staffa_domain::{SchemaSnapshot, WriteMode, WriteReceipt};
 
+use crate::error;
 use crate::options::Distribution;
+use crate::pool::Connection;
 use crate::sql::names;
 
 /// The temporary table; `place` numbers its records from one.
@@ -47,7 +47,7 @@ impl From<tokio_postgres::Error> for Fault {
 /// A merge within a session's transaction.
 pub(super) struct Merge<'a> {
     pub(super) schema: &'a SchemaSnapshot,
-    pub(super) client: &'a Object,
+    pub(super) client: &'a Connection,
     /// How many records the temporary table holds.
     pub(super) records: u64,
     pub(super) distribution: Distribution,
@@ -103,13 +103,19 @@ impl Merge<'_> {
 
     async fn ignore(&self, key: &[usize]) -> Result<WriteReceipt, Fault> {
         let columns = names::columns(self.schema).join(", ");
+        // The rows that are added are counted, not those that the server says it inserted:
+        // for a cluster these are all that it looked at.
         let sql = format!(
-            "INSERT INTO {} ({columns}) SELECT {columns} FROM {STAGE} ORDER BY place \
-             ON CONFLICT ({}) DO NOTHING",
-            names::table(self.schema),
-            self.names(key).join(", "),
+            "WITH first AS (SELECT * FROM (SELECT *, row_number() OVER \
+             (PARTITION BY {group} ORDER BY place) AS turn FROM {STAGE}) AS given \
+             WHERE turn = 1), added AS (INSERT INTO {table} ({columns}) \
+             SELECT {columns} FROM first ORDER BY place ON CONFLICT ({key}) DO NOTHING \
+             RETURNING 1) SELECT count(*) FROM added",
+            group = self.group(key),
+            table = names::table(self.schema),
+            key = self.names(key).join(", "),
         );
-        let inserted = self.client.execute(&sql, &[]).await?;
+        let inserted = self.number(&sql).await?;
         Ok(WriteReceipt {
             inserted,
             ignored: self.records - inserted,
@@ -181,8 +187,7 @@ impl Merge<'_> {
 
     /// Finds the record that took a unique value twice: a record of another key has it.
     async fn explain(&self, error: tokio_postgres::Error, mode: &WriteMode) -> Fault {
-        let constraint = error.as_db_error().and_then(|error| error.constraint());
-        let properties = constraint.and_then(|it| names::index_properties(self.schema, it));
+        let properties = error::unique_properties(&error, self.schema);
         let (Some(properties), Some(key)) = (properties, super::key_of(mode)) else {
             return Fault::Server(error);
         };
@@ -228,14 +233,19 @@ impl Merge<'_> {
         self.place(&sql).await
     }
 
-    /// A common table `latest`: of each key the first record's identity, the last one's
-    /// properties, and as version how many there are. A null equals nothing, so a record
-    /// with one in its key stands alone.
-    fn latest(&self, key: &[usize]) -> String {
+    /// What records of one key have in common. A null equals nothing, so a record with one in
+    /// its key stands alone.
+    fn group(&self, key: &[usize]) -> String {
         let mut parts = self.names(key);
         let nulls: Vec<String> = parts.iter().map(|name| format!("{name} IS NULL")).collect();
         parts.push(format!("CASE WHEN {} THEN place END", nulls.join(" OR ")));
-        let group = parts.join(", ");
+        parts.join(", ")
+    }
+
+    /// A common table `latest`: of each key the first record's identity, the last one's
+    /// properties, and as version how many there are.
+    fn latest(&self, key: &[usize]) -> String {
+        let group = self.group(key);
         let properties: Vec<String> = (0..self.schema.schema().properties.len())
             .map(|position| format!(", {}", names::property(self.schema, position)))
             .collect();

@@ -1,18 +1,29 @@
 //! Which record of the request each sent record was, in little room.
 
+/// How many runs are kept; what comes after them has no index.
+const RUNS_MAX: usize = 1 << 20;
+
 /// Runs of consecutive indexes.
 #[derive(Debug, Default)]
 pub(super) struct Origins {
     /// The number of the first record of each run, and its index in the request.
     runs: Vec<(u64, u64)>,
     len: u64,
+    overflowed: bool,
 }
 
 impl Origins {
     /// Notes the index of the next record.
     pub(super) fn push(&mut self, index: u64) {
+        if self.overflowed {
+            return;
+        }
         let expected = self.get(self.len.wrapping_sub(1)).map(|last| last + 1);
         if expected != Some(index) {
+            if self.runs.len() == RUNS_MAX {
+                self.overflowed = true;
+                return;
+            }
             self.runs.push((self.len, index));
         }
         self.len += 1;
@@ -44,5 +55,17 @@ mod tests {
         assert_eq!(found, given);
         assert_eq!(origins.get(7), None);
         assert_eq!(origins.runs.len(), 4);
+    }
+
+    #[test]
+    fn more_gaps_than_are_kept_leave_the_rest_without_an_index() {
+        let mut origins = Origins::default();
+        let kept = super::RUNS_MAX as u64;
+        for record in 0..kept + 2 {
+            origins.push(record * 2);
+        }
+        assert_eq!(origins.get(kept - 1), Some((kept - 1) * 2));
+        assert_eq!(origins.get(kept), None);
+        assert_eq!(origins.runs.len(), super::RUNS_MAX);
     }
 }

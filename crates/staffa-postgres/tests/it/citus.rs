@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use futures_util::TryStreamExt;
+use tokio::sync::MutexGuard;
 use tokio_postgres::NoTls;
 
 use staffa_domain::ports::{SchemaChange, Storage};
 use staffa_domain::query::{Aggregate, Bucket, Group, Metric, MetricKind};
 use staffa_domain::{
-    Field, Operation, PropertyName, PropertyType, RecordQuery, SchemaSnapshot, StorageError, Value,
-    WriteMode,
+    Field, Operation, PropertyType, RecordQuery, SchemaSnapshot, StorageError, Value, WriteMode,
 };
 use staffa_postgres::{Distribution, Options};
 use staffa_testkit::builders::{batch, next};
@@ -22,45 +22,75 @@ use staffa_testkit::{assert_fails, nth_id, row};
 /// One test at a time: all share the cluster's database.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-fn with_cluster(test: impl AsyncFnOnce(Storage)) {
+/// Cases that rest on what a cluster refuses: a key that changes where it distributes, or
+/// something unique beside it; on a snapshot of all shards, which there is none of; and on
+/// the place of a duplicate in a bulk, which the nodes do not tell.
+const REFUSED: &[&str] = &[
+    "a_replace_keeps_identity",
+    "operations_see_earlier_ones",
+    "unique_values_are_kept",
+    "an_upsert_keeps_other_unique_values",
+    "a_stream_is_one_snapshot",
+    "a_duplicate_undoes_the_session",
+];
+
+/// The cluster's database, emptied; nothing where there is no cluster.
+async fn open_empty() -> Option<(Storage, MutexGuard<'static, ()>)> {
     #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
     let Ok(url) = std::env::var("STAFFA_TEST_CITUS_URL") else {
         println!("skipped: STAFFA_TEST_CITUS_URL is not set");
-        return;
+        return None;
     };
+    let turn = TURN.lock().await;
+    let connected = tokio_postgres::connect(&url, NoTls).await;
+    let (admin, connection) = connected.expect("a coordinator");
+    tokio::spawn(connection);
+    for schema in ["records", "staffa"] {
+        let drop = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
+        admin.batch_execute(&drop).await.expect("an empty database");
+    }
+    let mut options = Options::new(url);
+    options.distribution = Distribution::Citus;
+    Some((crate::harness::open(options).await, turn))
+}
+
+fn with_cluster(test: impl AsyncFnOnce(Storage)) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     runtime.expect("a runtime").block_on(async {
-        let _turn = TURN.lock().await;
-        let (admin, connection) = tokio_postgres::connect(&url, NoTls)
-            .await
-            .expect("a coordinator");
-        tokio::spawn(connection);
-        for schema in ["records", "staffa"] {
-            let drop = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
-            admin.batch_execute(&drop).await.expect("an empty database");
-        }
-        let mut options = Options::new(url);
-        options.distribution = Distribution::Citus;
-        let storage = staffa_postgres::open(options).await;
-        let storage = storage.expect("an open storage");
+        let Some((storage, _turn)) = open_empty().await else {
+            return;
+        };
         test(storage.clone()).await;
         storage.monitor.close().await;
     });
 }
 
+mod conformance {
+    //! The suite over schemas that are spread.
+
+    use staffa_testkit::conformance::Fixture;
+    use staffa_testkit::storage_conformance;
+
+    async fn open() -> Option<Fixture> {
+        let (storage, turn) = super::open_empty().await?;
+        Some(Fixture::new(storage).keep(turn).spread(super::REFUSED))
+    }
+
+    storage_conformance!(open);
+}
+
 /// Bookings of tenants, whose keys hold the tenant.
 fn bookings() -> Arc<SchemaSnapshot> {
-    let mut schema = SchemaBuilder::new("bookings")
+    SchemaBuilder::new("bookings")
         .required("tenant", PropertyType::String)
         .required("code", PropertyType::Integer)
         .optional("amount", decimal(12, 2))
         .optional("tags", array(PropertyType::String))
         .primary_key(&["tenant", "code"])
-        .schema();
-    schema.distributed_by = Some(PropertyName::new("tenant").expect("a name"));
-    Arc::new(SchemaSnapshot::first(schema))
+        .distributed_by("tenant")
+        .snapshot()
 }
 
 /// Two bookings of each of ten tenants, the ids from 0 to 19.
@@ -172,6 +202,12 @@ fn sessions_reach_every_shard() {
         write(&storage, WriteMode::Insert, vec![given])
             .await
             .expect("a write");
+        let given = batch(&schema, 400, rows(49..52));
+        assert_fails!(
+            write(&storage, WriteMode::Insert, vec![given]).await,
+            StorageError::UniqueViolation { violation }
+                if violation.index.is_none() && violation.properties == ["tenant", "code"]
+        );
         let query = RecordQuery::all(Arc::clone(&schema));
         let stream = storage.reader.scan(query).await.expect("a stream");
         let batches: Vec<_> = stream.try_collect().await.expect("all records");

@@ -34,8 +34,17 @@ impl Database {
         Self { name }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn options(&self) -> Options {
-        let mut options = Options::new(address(&self.name));
+        self.options_for(&self.name)
+    }
+
+    /// The options for another database of the server.
+    pub(crate) fn options_for(&self, name: &str) -> Options {
+        let mut options = Options::new(address(name));
         options.pool_size = 4;
         options.stream_pool_size = 4;
         options

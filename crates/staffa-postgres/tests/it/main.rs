@@ -5,23 +5,16 @@
 //! and say that they were skipped.
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
-mod adapter;
-mod citus;
 mod database;
+mod harness;
 mod proxy;
 
-use staffa_testkit::conformance::Fixture;
-use staffa_testkit::storage_conformance;
-
-/// A fresh database; nothing where there is no server.
-async fn open() -> Option<Fixture> {
-    if database::server().is_none() {
-        println!("skipped: STAFFA_TEST_POSTGRES_URL is not set");
-        return None;
-    }
-    let database = database::Database::create().await;
-    let storage = staffa_postgres::open(database.options()).await;
-    Some(Fixture::new(storage.expect("an open storage")).keep(database))
-}
-
-storage_conformance!(open);
+mod citus;
+mod conformance;
+mod durable;
+mod full;
+mod limits;
+mod locks;
+mod lost;
+mod servers;
+mod streams;

@@ -1,7 +1,7 @@
 //! A relay before the server that cuts a connection at a word of the client.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -23,6 +23,7 @@ pub(crate) enum Cut {
 struct State {
     cut: Mutex<Option<Cut>>,
     commits: AtomicUsize,
+    refuses: AtomicBool,
 }
 
 /// A relay that ends with the runtime of its test.
@@ -40,6 +41,9 @@ impl Proxy {
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if shared.refuses.load(Ordering::SeqCst) {
+                    continue;
+                }
                 tokio::spawn(relay(client, server.clone(), Arc::clone(&shared)));
             }
         });
@@ -53,6 +57,11 @@ impl Proxy {
     /// Cuts the next connection whose client says the word; only that one.
     pub(crate) fn arm(&self, cut: Cut) {
         *self.state.cut.lock() = Some(cut);
+    }
+
+    /// Whether to close new connections at once; those there are stay.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.state.refuses.store(refuses, Ordering::SeqCst);
     }
 
     /// How often clients have asked for a commit.

@@ -53,7 +53,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     unset(
         "cursor_secret",
         Kind::Secret,
-        "Signs cursors; servers that share a database must share it [default: made once and kept]",
+        "Signs cursors; the same on all servers of a database [default: drawn once, kept with the records]",
     ),
     setting(
         "drain_timeout",
