@@ -214,7 +214,7 @@ pub(crate) fn send(address: &str, request: &Request) -> Option<Answer> {
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    if !body.is_empty() {
+    if !body.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
         head.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     head.push_str("\r\n");
