@@ -70,6 +70,7 @@ fn decoded(codes_: Vec<Option<i64>>, notes: Vec<Option<&str>>, origin: Origin) -
             Arc::new(StringArray::from(notes)),
         ],
         origin,
+        given: None,
         errors: Vec::new(),
     }
 }
@@ -105,6 +106,7 @@ fn breach_in_array(
         len: array.len(),
         properties: vec![array],
         origin: from(0),
+        given: None,
         errors: Vec::new(),
     };
     let (_, errors) = validate(decoded);
