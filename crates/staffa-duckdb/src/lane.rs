@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 
 pub(crate) use apply::append;
 pub(crate) use check::{UniqueKeys, id_violation, named_value, stored_violation};
-pub(crate) use group::append_only;
 
 use crate::engine::{Engine, Link, draining};
 use crate::inbox::Inbox;

@@ -1,6 +1,7 @@
 //! Writes of any size: one thread, one connection and one transaction each.
 
-mod modes;
+mod judge;
+mod judged;
 mod violation;
 
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use staffa_domain::ports::{RecordWriter, WriteSession};
 use staffa_domain::{
-    Operation, Outcome, SchemaSnapshot, StampedBatch, StorageError, WriteMode, WriteReceipt,
+    OnRefusal, Operation, Outcome, Refusals, SchemaSnapshot, StampedBatch, StorageError, WriteMode,
+    WriteOptions, WriteReceipt,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::engine::{Engine, Link, commit_unknown, draining, moved};
+use crate::engine::{Engine, Link, commit_unknown, draining};
 use crate::error::{Class, Fault};
-use crate::lane::{Lane, append, append_only, stored_violation};
+use crate::lane::{Lane, append, stored_violation};
 use crate::transaction::{CommitError, Transaction};
 
 /// How many batches wait for the engine at most.
@@ -47,11 +49,11 @@ impl RecordWriter for Writer {
     async fn begin(
         &self,
         schema: &Arc<SchemaSnapshot>,
-        mode: WriteMode,
+        options: WriteOptions,
     ) -> Result<Box<dyn WriteSession>, StorageError> {
         self.engine.check_ready()?;
         self.engine.check_schema(schema)?;
-        check_mode(schema, &mode)?;
+        options.mode.check(schema.schema())?;
         let permit = Arc::clone(&self.sessions)
             .acquire_owned()
             .await
@@ -61,7 +63,7 @@ impl RecordWriter for Writer {
         Ok(Box::new(Session::start(
             &self.engine,
             schema,
-            mode,
+            options,
             permit,
         )?))
     }
@@ -70,24 +72,6 @@ impl RecordWriter for Writer {
         self.engine.check_ready()?;
         self.lane.execute(operations).await
     }
-}
-
-fn check_mode(schema: &SchemaSnapshot, mode: &WriteMode) -> Result<(), StorageError> {
-    let Some(key) = modes::key_of(mode) else {
-        return Ok(());
-    };
-    if schema.schema().append_only {
-        return Err(append_only());
-    }
-    let groups = schema.schema().unique_groups();
-    let is_key = groups.iter().any(|group| {
-        group.len() == key.len() && group.iter().all(|position| key.contains(position))
-    });
-    if is_key {
-        return Ok(());
-    }
-    let message = "a key must be the primary key or a unique property";
-    Err(StorageError::Unsupported(message.to_owned()))
 }
 
 enum Command {
@@ -99,6 +83,7 @@ enum Command {
 #[derive(Debug)]
 struct Session {
     schema: Arc<SchemaSnapshot>,
+    mode: WriteMode,
     commands: mpsc::Sender<Command>,
     failure: Arc<Mutex<Option<StorageError>>>,
 }
@@ -107,15 +92,17 @@ impl Session {
     fn start(
         engine: &Arc<Engine>,
         schema: &Arc<SchemaSnapshot>,
-        mode: WriteMode,
+        options: WriteOptions,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, StorageError> {
         let (commands, inbox) = mpsc::channel(BATCHES_WAITING);
         let failure = Arc::new(Mutex::new(None));
+        let mode = options.mode.clone();
         let load = Load {
             engine: Arc::clone(engine),
             schema: Arc::clone(schema),
-            mode,
+            refusals: Refusals::new(options.on_refusal),
+            options,
             receipt: WriteReceipt::default(),
         };
         let link = engine.connect()?;
@@ -133,6 +120,7 @@ impl Session {
             .map_err(StorageError::internal)?;
         Ok(Self {
             schema: Arc::clone(schema),
+            mode,
             commands,
             failure,
         })
@@ -146,9 +134,7 @@ impl Session {
 #[async_trait]
 impl WriteSession for Session {
     async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError> {
-        if batch.schema().version() != self.schema.version() {
-            return Err(moved(self.schema.name()));
-        }
+        self.mode.check_batch(&self.schema, &batch)?;
         let sent = self.commands.send(Command::Append(batch)).await;
         sent.map_err(|_| self.failed())
     }
@@ -169,8 +155,9 @@ impl WriteSession for Session {
 struct Load {
     engine: Arc<Engine>,
     schema: Arc<SchemaSnapshot>,
-    mode: WriteMode,
+    options: WriteOptions,
     receipt: WriteReceipt,
+    refusals: Refusals,
 }
 
 impl Load {
@@ -181,7 +168,9 @@ impl Load {
         failure: &Mutex<Option<StorageError>>,
     ) {
         let fail = |error: StorageError| *failure.lock() = Some(error);
-        if let Err(fault) = modes::prepare(link, &self.schema, &self.mode) {
+        if !self.goes_straight()
+            && let Err(fault) = judged::prepare(link, &self.schema)
+        {
             return fail(self.engine.answer(fault, &self.schema));
         }
         let mut transaction = match Transaction::begin(link) {
@@ -192,17 +181,16 @@ impl Load {
             match command {
                 Command::Append(batch) => {
                     let result = transaction.run(|connection| self.take(connection, &batch));
-                    let error = match result {
-                        Ok(None) => continue,
-                        Ok(Some(error)) => error,
+                    match result {
+                        Ok(Ok(())) => {}
+                        Ok(Err(refused)) => return fail(refused),
                         Err(fault) => {
                             // Rolled back first: the place of the fault is looked for in
                             // what is stored.
                             drop(transaction);
                             return fail(self.explain(link, fault, &batch));
                         }
-                    };
-                    return fail(error);
+                    }
                 }
                 Command::Commit(answer) => {
                     let result = self.commit(link, transaction);
@@ -214,17 +202,30 @@ impl Load {
         }
     }
 
+    /// Whether records are appended unseen. The engine itself refuses one whose value is
+    /// taken, and with it the transaction, so that the others are lost too.
+    fn goes_straight(&self) -> bool {
+        self.options.mode == WriteMode::Insert
+            && (self.options.on_refusal == OnRefusal::Fail
+                || self.schema.schema().unique_groups().is_empty())
+    }
+
     fn take(
         &mut self,
         connection: &duckdb::Connection,
         batch: &StampedBatch,
-    ) -> Result<Option<StorageError>, Fault> {
-        if self.mode == WriteMode::Insert {
-            append(connection, &self.schema, batch.records())?;
-            self.receipt.inserted += batch.len() as u64;
-            return Ok(None);
+    ) -> Result<Result<(), StorageError>, Fault> {
+        if !self.goes_straight() {
+            let outcome = (&mut self.receipt, &mut self.refusals);
+            return judged::write(connection, &self.options, batch, outcome);
         }
-        modes::write(connection, &self.mode, batch, &mut self.receipt)
+        append(connection, &self.schema, batch.records())?;
+        self.receipt.inserted += batch.len() as u64;
+        if self.options.tells_ids {
+            let ids = (0..batch.len()).map(|row| batch.id(row));
+            self.receipt.ids.extend(ids);
+        }
+        Ok(Ok(()))
     }
 
     fn commit(
@@ -233,16 +234,21 @@ impl Load {
         transaction: Transaction<'_>,
     ) -> Result<WriteReceipt, StorageError> {
         self.engine.check_schema(&self.schema)?;
+        if self.refusals.undo() {
+            drop(transaction);
+            return Ok(self.refusals.complete(self.receipt));
+        }
         match transaction.commit() {
             Ok(committed) => {
                 self.receipt.commit = self.engine.committed(committed);
-                Ok(self.receipt)
+                Ok(self.refusals.complete(self.receipt))
             }
             Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
                 // Only a write that committed meanwhile can have taken the value.
-                Err(match self.mode {
-                    WriteMode::Insert => stored_violation(link, &self.schema, &fault.text),
-                    _ => StorageError::Conflict,
+                Err(if self.goes_straight() {
+                    stored_violation(link, &self.schema, &fault.text)
+                } else {
+                    StorageError::Conflict
                 })
             }
             Err(CommitError::RolledBack(fault)) => Err(self.engine.answer(fault, &self.schema)),
@@ -254,9 +260,13 @@ impl Load {
     }
 
     fn explain(&self, link: &Link, fault: Fault, batch: &StampedBatch) -> StorageError {
-        if fault.class == Class::Constraint {
-            return violation::locate(link, batch, &fault.text);
+        match fault.class {
+            Class::Constraint if self.goes_straight() => {
+                violation::locate(link, batch, &fault.text)
+            }
+            // As at the commit: the batch was judged by all that this transaction can see.
+            Class::Constraint => StorageError::Conflict,
+            _ => self.engine.answer(fault, &self.schema),
         }
-        self.engine.answer(fault, &self.schema)
     }
 }

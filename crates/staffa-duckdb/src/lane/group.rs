@@ -114,7 +114,7 @@ fn check_schemas(engine: &Engine, operations: &[Operation]) -> Result<(), Storag
 }
 
 /// The answer to a change of an append-only schema.
-pub(crate) fn append_only() -> StorageError {
+fn append_only() -> StorageError {
     StorageError::Unsupported("an append_only schema takes new records only".to_owned())
 }
 
