@@ -17,6 +17,7 @@ mod merge;
 mod ndjson;
 mod record;
 mod rows;
+mod transaction;
 mod value;
 mod walk;
 
@@ -33,7 +34,11 @@ pub use arrow::ParquetBatches;
 pub use compress::{Compression, Decompressor};
 pub use envelope::{EnvelopeDecoder, Shape};
 pub use error::{DecodeError, DecodeErrorCode};
-pub use merge::merge_patch;
+pub use merge::MergePatch;
+pub use transaction::{
+    Step, TransactionProblem, TransactionReader, Unresolved, Verb, find_member, read_text,
+    resolve_references,
+};
 
 /// The formats in which records may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +85,9 @@ pub struct DecodeOptions {
     pub record_bytes_max: usize,
     /// How deep a record may nest, itself counted.
     pub depth_max: usize,
+    /// Whether records may be parts: a property that is not there has no default then, and the
+    /// batches say which ones each record gives.
+    pub parts: bool,
     /// How CSV is written.
     pub csv: CsvOptions,
 }
@@ -91,6 +99,7 @@ impl Default for DecodeOptions {
             batch_bytes: 4 << 20,
             record_bytes_max: 16 << 20,
             depth_max: 64,
+            parts: false,
             csv: CsvOptions::default(),
         }
     }

@@ -7,12 +7,14 @@ mod errors;
 mod grammar;
 mod limits;
 mod merge;
+mod parts;
+mod transaction;
 
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 
-use staffa_domain::batch::Origin;
+use staffa_domain::batch::{Given, Origin};
 use staffa_domain::schema::SchemaSnapshot;
 use staffa_domain::{DecodedBatch, RecordError};
 
@@ -62,6 +64,7 @@ fn small_batches() -> DecodeOptions {
 struct Seen {
     properties: Vec<ArrayRef>,
     len: usize,
+    given: Option<Vec<Given>>,
     origin: Origin,
     errors: Vec<RecordError>,
 }
@@ -71,6 +74,7 @@ impl From<DecodedBatch> for Seen {
         Self {
             properties: batch.properties,
             len: batch.len,
+            given: batch.given,
             origin: batch.origin,
             errors: batch.errors,
         }
