@@ -41,9 +41,12 @@ pub(crate) fn query_records(
     let schema = queries.schema(&call.schema)?;
     let wire: Wire<'_> = serde_json::from_slice(body).map_err(|error| refused(&error))?;
     let filter = match wire.filters {
-        Some(text) => {
-            question::parse_filters_text(&schema, text.get(), "/filters", &limits(queries))?
-        }
+        Some(text) => question::parse_filters_text(
+            &schema,
+            text.get(),
+            "/filters",
+            &limits(queries.limits()),
+        )?,
         None => None,
     };
     let sort = wire.sort.unwrap_or(Json::Null);

@@ -1,6 +1,7 @@
 //! The HTTP side over the reference engine: every route, every error, the server loop.
 #![expect(clippy::unwrap_used, reason = "a test may end at once")]
 
+mod affected;
 mod app;
 mod bad_input;
 mod bulk;
@@ -10,3 +11,4 @@ mod records;
 mod schemas;
 mod server;
 mod streams;
+mod transactions;
