@@ -125,6 +125,8 @@ impl Commands {
         }
         ctx.time(Stage::Decode, || intake.finish())?;
         drain(intake.decoder.as_mut(), &mut sink).await?;
+        // Some formats are read as they are taken, so that only now all is known to be there.
+        intake.decoder.finish()?;
         let (report, _) = sink.finish().await?;
         Ok(report)
     }

@@ -7,7 +7,7 @@ use arrow_array::{RecordBatch, new_null_array};
 use staffa_codec::decode::{CsvOptions, DecodeOptions};
 use staffa_domain::ports::WriteSession;
 use staffa_domain::{
-    DecodedBatch, Given, OnRefusal, Operation, RecordError, RecordId, RefusalReason,
+    DecodedBatch, Given, OnRefusal, Operation, RecordError, RecordId, Refusal, RefusalReason,
     SchemaSnapshot, StampedBatch, StorageError, ValidBatch, WriteMode, WriteOptions, WriteReceipt,
     validate, validate_parts,
 };
@@ -21,6 +21,7 @@ use crate::limits::Limits;
 pub(super) fn decode_options(limits: &Limits) -> DecodeOptions {
     DecodeOptions {
         record_bytes_max: limits.record_bytes_max,
+        held_bytes_max: limits.body_bytes_max,
         depth_max: limits.json_depth_max,
         csv: CsvOptions::default(),
         ..DecodeOptions::default()
@@ -182,7 +183,7 @@ impl<'a> Sink<'a> {
         report.errors_truncated |= receipt.refused > refusals.len() as u64;
         report
             .errors
-            .extend(refusals.iter().flat_map(|refusal| refusal.errors()));
+            .extend(refusals.iter().flat_map(Refusal::errors));
         report.errors.sort_by_key(|error| error.index);
         report.errors_truncated |= report.errors.len() > self.options.errors_max;
         report.errors.truncate(self.options.errors_max);

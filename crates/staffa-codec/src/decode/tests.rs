@@ -1,5 +1,6 @@
 //! What decoders accept, what they refuse and where, and that chunks never matter.
 
+mod arrow;
 mod chunks;
 mod csv;
 mod envelope;

@@ -25,6 +25,9 @@ type Key = Vec<u8>;
 /// Where a value stands: in which of a judge's sources, and in which row of it.
 type Cell = (usize, usize);
 
+/// Keys that are asked for, with a cell for each of their parts.
+pub(super) type Keys = HashMap<Key, Vec<Cell>>;
+
 /// One record as it is at some moment: a cell for each property.
 type Cells = Vec<Cell>;
 
@@ -75,7 +78,7 @@ pub(super) struct Judgement {
     pub(super) verdicts: Vec<Verdict>,
     records: Vec<Record>,
     /// For each group the keys that nobody knows the holder of.
-    asked: Vec<HashMap<Key, Vec<Cell>>>,
+    asked: Vec<Keys>,
 }
 
 impl<'a> Judge<'a> {
@@ -124,7 +127,7 @@ impl<'a> Judge<'a> {
     pub(super) fn learn(
         &mut self,
         group: usize,
-        asked: &HashMap<Key, Vec<Cell>>,
+        asked: &Keys,
         stored: Vec<RecordBatch>,
     ) -> Result<(), Fault> {
         for key in asked.keys() {
@@ -258,7 +261,7 @@ impl Judgement {
     }
 
     /// The keys of a group that must be asked for; none where the judgement holds.
-    pub(super) fn asked(&self) -> impl Iterator<Item = (usize, &HashMap<Key, Vec<Cell>>)> {
+    pub(super) fn asked(&self) -> impl Iterator<Item = (usize, &Keys)> {
         let asked = self.asked.iter().enumerate();
         asked.filter(|(_, keys)| !keys.is_empty())
     }
@@ -269,7 +272,7 @@ struct Trial<'j, 'a> {
     judge: &'j Judge<'a>,
     records: Vec<Record>,
     holders: Vec<HashMap<Key, Option<usize>>>,
-    asked: Vec<HashMap<Key, Vec<Cell>>>,
+    asked: Vec<Keys>,
 }
 
 impl Trial<'_, '_> {

@@ -4,7 +4,6 @@
 //! A change is delete and append in one transaction, not UPDATE: the engine would do the
 //! same inside for an indexed or list column, but check uniqueness too early.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
@@ -16,7 +15,7 @@ use staffa_domain::{
     WriteReceipt,
 };
 
-use super::judge::{Judge, Judgement, Verdict};
+use super::judge::{Judge, Judgement, Keys, Verdict};
 use crate::error::Fault;
 use crate::lane::append;
 use crate::sql::{Sql, names};
@@ -126,7 +125,7 @@ fn remove(connection: &Connection, schema: &SchemaSnapshot, ids: &[RecordId]) ->
 fn stored(
     connection: &Connection,
     judge: &Judge<'_>,
-    (group, keys): (usize, &HashMap<Vec<u8>, Vec<(usize, usize)>>),
+    (group, keys): (usize, &Keys),
 ) -> Result<Vec<RecordBatch>, Fault> {
     let schema = judge.schema();
     let mut columns = Vec::new();

@@ -100,9 +100,10 @@ fn format(headers: &HeaderMap) -> Result<InputFormat, Problem> {
         Some("application/json") => Ok(InputFormat::Json),
         Some("application/x-ndjson" | "application/ndjson") => Ok(InputFormat::NdJson),
         Some("text/csv") => Ok(InputFormat::Csv),
+        Some("application/vnd.apache.arrow.stream") => Ok(InputFormat::ArrowStream),
         _ => Err(unsupported(
             "the Content-Type of a bulk write is application/json (an array), \
-             application/x-ndjson or text/csv",
+             application/x-ndjson, text/csv or application/vnd.apache.arrow.stream",
         )),
     }
 }

@@ -168,6 +168,7 @@ fn ingest(data: Json) -> Told {
             "application/json": {"schema": {"type": "array", "items": data}},
             "application/x-ndjson": {"schema": {"type": "string"}},
             "text/csv": {"schema": {"type": "string"}},
+            "application/vnd.apache.arrow.stream": {},
         })),
         answers: answers(good, &[409, 413, 415]),
     }

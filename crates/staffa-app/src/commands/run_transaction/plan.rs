@@ -270,7 +270,7 @@ impl<'p> Planner<'p> {
         }
         self.plan.operations.push(Operation::Assert {
             schema: Arc::clone(&step.schema),
-            filter: (!parts.is_empty()).then(|| Filter::And(parts)),
+            filter: (!parts.is_empty()).then_some(Filter::And(parts)),
             exists: step.step.exists,
         });
         self.done(step, Source::Given, (id, None));

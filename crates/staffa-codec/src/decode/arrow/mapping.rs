@@ -82,7 +82,8 @@ impl Mapping {
             .collect()
     }
 
-    fn map_piece(&mut self, source: &RecordBatch) -> Result<DecodedBatch, DecodeError> {
+    /// Maps a batch of at most `batch_rows` records.
+    pub(super) fn map_piece(&mut self, source: &RecordBatch) -> Result<DecodedBatch, DecodeError> {
         let len = source.num_rows();
         let mut errors = Vec::new();
         let mut properties = Vec::with_capacity(self.sources.len());

@@ -58,7 +58,7 @@ fn what_has_another_form_is_refused_at_its_place() {
     check_form(&one(r#""id":"x","as":1"#), "/operations/0/as");
     check_form(r#"{"operations":{}}"#, "/operations");
     check_form(r#"{"a/b":1}"#, "/a~1b");
-    let four = vec![r#"{"op":"delete","schema":"a","id":"x"}"#; 4].join(",");
+    let four = [r#"{"op":"delete","schema":"a","id":"x"}"#; 4].join(",");
     check_form(&format!(r#"{{"operations":[{four}]}}"#), "/operations");
 }
 
