@@ -1,22 +1,30 @@
 //! The write side: every use case that changes something, one file each.
 
+mod affected;
+mod bulk_mode;
 mod copy_records;
 mod create_record;
 mod create_records;
 mod delete_record;
+mod delete_records;
 mod ingest_records;
 mod patch_record;
+mod patch_records;
 mod read_modify_write;
 mod replace_record;
+mod run_transaction;
 mod sink;
 
 use std::sync::Arc;
 
 use staffa_domain::ports::{Clock, IdSource, RecordReader, RecordWriter};
 
+pub use affected::Affected;
+pub use bulk_mode::BulkMode;
 pub use create_records::{CreateRecords, CreatedRecords, Return};
 pub use ingest_records::{IngestRecords, IngestReport, OnError};
 pub use read_modify_write::Precondition;
+pub use run_transaction::StepResult;
 
 use crate::catalog::Catalog;
 use crate::limits::Limits;

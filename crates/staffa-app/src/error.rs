@@ -1,6 +1,6 @@
 //! Why a use case did not do what it was asked.
 
-use staffa_codec::decode::DecodeError;
+use staffa_codec::decode::{DecodeError, TransactionProblem};
 use staffa_codec::question::QuestionProblem;
 use staffa_domain::error::{Unavailable, UniqueViolation};
 use staffa_domain::schema::SchemaProblem;
@@ -30,6 +30,12 @@ pub enum Error {
         /// What is wrong, sorted by record.
         errors: Vec<RecordError>,
     },
+    /// Unique values of an atomic write's records are taken.
+    #[error("{} errors in the records", errors.len())]
+    Refused {
+        /// Which, sorted by record, with whatever else the engine refused.
+        errors: Vec<RecordError>,
+    },
     /// A schema document breaks rules.
     #[error("{} problems in the schema", .0.len())]
     SchemaInvalid(Vec<SchemaProblem>),
@@ -45,12 +51,39 @@ pub enum Error {
         /// The version it has.
         current: i64,
     },
+    /// A change would concern more records than it may.
+    #[error("{found} records match, and at most {most} may be changed")]
+    TooManyAffected {
+        /// How many match.
+        found: u64,
+        /// How many may.
+        most: u64,
+    },
     /// The request asks for more than a limit allows.
     #[error("{0}")]
     TooLarge(String),
+    /// One operation of a transaction cannot be carried out, and so none is.
+    #[error("operation {operation}: {source}")]
+    InOperation {
+        /// Its place in the list, from zero.
+        operation: usize,
+        /// The part of it that is to blame, as the end of a JSON pointer; empty for all of it.
+        member: &'static str,
+        /// Why.
+        source: Box<Error>,
+    },
     /// The storage engine's answer, where it has no more special meaning.
     #[error(transparent)]
     Storage(StorageError),
+}
+
+impl From<TransactionProblem> for Error {
+    fn from(problem: TransactionProblem) -> Self {
+        match problem {
+            TransactionProblem::Text(error) => error.into(),
+            TransactionProblem::Form(problem) => problem.into(),
+        }
+    }
 }
 
 impl From<DecodeError> for Error {
@@ -78,6 +111,15 @@ impl From<StorageError> for Error {
 }
 
 impl Error {
+    /// Says which operation of a transaction failed so, and which part of it is to blame.
+    pub(crate) fn in_operation(self, operation: usize, member: &'static str) -> Self {
+        Self::InOperation {
+            operation,
+            member,
+            source: Box::new(self),
+        }
+    }
+
     /// Whether the same request may succeed when sent again, unchanged.
     pub const fn is_retryable(&self) -> bool {
         match self {

@@ -16,8 +16,8 @@ mod queries;
 pub use body::{BodyError, ByteStream};
 pub use catalog::{Catalog, StartError};
 pub use commands::{
-    CommandPorts, Commands, CreateRecords, CreatedRecords, IngestRecords, IngestReport, OnError,
-    Precondition, Return,
+    Affected, BulkMode, CommandPorts, Commands, CreateRecords, CreatedRecords, IngestRecords,
+    IngestReport, OnError, Precondition, Return, StepResult,
 };
 pub use context::{Context, Stage};
 pub use cursor::CursorKey;

@@ -5,6 +5,8 @@
 pub struct Limits {
     /// Records in one `POST /records/bulk` envelope.
     pub bulk_records_max: usize,
+    /// Ids that the answer to a streamed bulk may repeat.
+    pub returned_ids_max: usize,
     /// Bytes of one body that is held in memory whole.
     pub body_bytes_max: usize,
     /// Bytes of one record in a streamed body.
@@ -19,6 +21,10 @@ pub struct Limits {
     pub filter_depth_max: usize,
     /// Conditions in a filter tree.
     pub filter_conditions_max: usize,
+    /// Records that one change by filter may concern.
+    pub affected_max: u64,
+    /// Operations in one transaction.
+    pub operations_max: usize,
     /// How often a read-modify-write is tried again when another write came in between.
     pub retries_max: usize,
 }
@@ -27,6 +33,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             bulk_records_max: 100_001,
+            returned_ids_max: 1_000_000,
             body_bytes_max: 256 << 20,
             record_bytes_max: 16 << 20,
             json_depth_max: 64,
@@ -34,6 +41,8 @@ impl Default for Limits {
             page_offset_max: 1_000_000,
             filter_depth_max: 32,
             filter_conditions_max: 50,
+            affected_max: 10_000,
+            operations_max: 10_000,
             retries_max: 20,
         }
     }

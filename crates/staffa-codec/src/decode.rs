@@ -17,6 +17,7 @@ mod merge;
 mod ndjson;
 mod record;
 mod rows;
+mod transaction;
 mod value;
 mod walk;
 
@@ -33,7 +34,11 @@ pub use arrow::ParquetBatches;
 pub use compress::{Compression, Decompressor};
 pub use envelope::{EnvelopeDecoder, Shape};
 pub use error::{DecodeError, DecodeErrorCode};
-pub use merge::merge_patch;
+pub use merge::MergePatch;
+pub use transaction::{
+    Step, TransactionProblem, TransactionReader, Unresolved, Verb, find_member, read_text,
+    resolve_references,
+};
 
 /// The formats in which records may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,8 +83,13 @@ pub struct DecodeOptions {
     pub batch_bytes: usize,
     /// The most bytes of one record; of a whole body, for Parquet.
     pub record_bytes_max: usize,
+    /// The most bytes that are held before any of them can be read: one message of Arrow IPC.
+    pub held_bytes_max: usize,
     /// How deep a record may nest, itself counted.
     pub depth_max: usize,
+    /// Whether records may be parts: a property that is not there has no default then, and the
+    /// batches say which ones each record gives.
+    pub parts: bool,
     /// How CSV is written.
     pub csv: CsvOptions,
 }
@@ -90,7 +100,9 @@ impl Default for DecodeOptions {
             batch_rows: 8_192,
             batch_bytes: 4 << 20,
             record_bytes_max: 16 << 20,
+            held_bytes_max: 256 << 20,
             depth_max: 64,
+            parts: false,
             csv: CsvOptions::default(),
         }
     }
@@ -105,7 +117,8 @@ pub trait BatchDecoder: Debug + Send {
     /// The next completed batch.
     fn take(&mut self) -> Option<DecodedBatch>;
 
-    /// Says that the body is over; [`BatchDecoder::take`] then gives the rest.
+    /// Says that the body is over; [`BatchDecoder::take`] then gives the rest. Asked again
+    /// after that, it says whether all of it could be given.
     fn finish(&mut self) -> Result<(), DecodeError>;
 }
 

@@ -2,9 +2,11 @@
 //!
 //! `DecodedBatch` (made by a decoder) → [`validate`] → [`ValidBatch`] → [`ValidBatch::stamp`]
 //! → [`StampedBatch`]. The later states have private constructors, so a write that was not
-//! validated does not compile.
+//! validated does not compile. Records that change others by their key need not give every
+//! property: they go through [`validate_parts`], and stay marked as parts.
 
 mod check;
+mod given;
 mod validate;
 
 #[cfg(test)]
@@ -17,7 +19,8 @@ use arrow_array::{TimestampMicrosecondArray, UInt64Array};
 use arrow_buffer::Buffer;
 
 pub use check::{check_value, value_at};
-pub use validate::validate;
+pub use given::Given;
+pub use validate::{validate, validate_parts};
 
 use crate::error::RecordError;
 use crate::record::{RecordId, Timestamp, system};
@@ -34,7 +37,7 @@ pub struct Origin {
 
 /// Records as a decoder read them: typed columns in the schema's order, and what it found
 /// wrong on the way. A value that could not be read is null and has an error.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DecodedBatch {
     /// The schema by which the records were read.
     pub schema: Arc<SchemaSnapshot>,
@@ -42,18 +45,23 @@ pub struct DecodedBatch {
     pub properties: Vec<ArrayRef>,
     /// How many records there are, the unreadable ones included.
     pub len: usize,
+    /// For parts of records, which of them give each property, in the schema's order; absent
+    /// for whole records, in which a property that was not given has its default.
+    pub given: Option<Vec<Given>>,
     /// Where they stood.
     pub origin: Origin,
     /// What the decoder found wrong, in the order of the records.
     pub errors: Vec<RecordError>,
 }
 
-/// Records that satisfy every rule of one version of their schema. Made by [`validate`] alone.
+/// Records that satisfy every rule of one version of their schema, or parts of records that
+/// break none. Made by [`validate`] and [`validate_parts`] alone.
 #[derive(Debug)]
 pub struct ValidBatch {
     schema: Arc<SchemaSnapshot>,
     properties: Vec<ArrayRef>,
     len: usize,
+    given: Option<Vec<Given>>,
     indexes: Indexes,
 }
 
@@ -123,6 +131,30 @@ impl ValidBatch {
         self.assemble(system)
     }
 
+    /// Makes each record of the batch the next version of the whole record in the same place of
+    /// `current`.
+    ///
+    /// # Panics
+    /// When `current` has not as many records, or none of this schema, which is a bug of the
+    /// caller.
+    pub fn stamp_next_of(self, current: &RecordBatch, updated_at: Timestamp) -> StampedBatch {
+        assert_eq!(current.num_rows(), self.len, "one next version a record");
+        let rows = 0..self.len;
+        let id = |row| record_id(current, row).expect("a whole record has an id");
+        let created = |row| {
+            let at = record_created_at(current, row);
+            at.expect("a whole record has a time").as_micros()
+        };
+        let next = |row| record_version(current, row).expect("a whole record has a version") + 1;
+        let system = SystemColumns {
+            ids: id_array(&rows.clone().map(id).collect::<Vec<_>>()),
+            created: TimestampMicrosecondArray::from_iter_values(rows.clone().map(created)),
+            updated: repeat_time(updated_at, self.len),
+            versions: Int64Array::from_iter_values(rows.map(next)),
+        };
+        self.assemble(system)
+    }
+
     /// Keeps the identity, times and versions that the records came with, as a copy between
     /// engines must. The four arrays are laid out as the record layout's first four.
     pub fn stamp_as(self, system: [ArrayRef; system::COUNT]) -> Result<StampedBatch, String> {
@@ -132,6 +164,7 @@ impl ValidBatch {
         Ok(StampedBatch {
             schema: self.schema,
             batch,
+            given: self.given,
             indexes: self.indexes,
         })
     }
@@ -148,6 +181,7 @@ impl ValidBatch {
         StampedBatch {
             schema: self.schema,
             batch,
+            given: self.given,
             indexes: self.indexes,
         }
     }
@@ -173,11 +207,13 @@ pub fn id_array(ids: &[RecordId]) -> FixedSizeBinaryArray {
     FixedSizeBinaryArray::new(16, Buffer::from_vec(bytes), None)
 }
 
-/// Whole valid records, ready for an engine: system fields, then properties.
+/// Valid records, ready for an engine: system fields, then properties. Whole ones, unless
+/// [`StampedBatch::given`] says otherwise.
 #[derive(Debug, Clone)]
 pub struct StampedBatch {
     schema: Arc<SchemaSnapshot>,
     batch: RecordBatch,
+    given: Option<Vec<Given>>,
     indexes: Indexes,
 }
 
@@ -208,6 +244,37 @@ impl StampedBatch {
     /// When `row` is beyond the batch, which is a bug of the caller.
     pub fn id(&self, row: usize) -> RecordId {
         record_id(&self.batch, row).expect("a stamped batch has ids")
+    }
+
+    /// Its records as batches of one each.
+    pub fn singles(&self) -> impl Iterator<Item = Self> + '_ {
+        (0..self.len()).map(|row| {
+            let (first, line) = self.origin(row);
+            Self {
+                schema: Arc::clone(&self.schema),
+                batch: self.batch.slice(row, 1),
+                given: self.given.as_ref().map(|given| {
+                    let one = |given: &Given| {
+                        if given.by(row) {
+                            Given::All
+                        } else {
+                            Given::None
+                        }
+                    };
+                    given.iter().map(one).collect()
+                }),
+                indexes: Indexes::From(Origin {
+                    first,
+                    lines: line.map(|line| vec![line]),
+                }),
+            }
+        })
+    }
+
+    /// For parts of records, which of them give each property, in the schema's order; absent
+    /// for whole records. Of a part only its properties and `updated_at` mean anything.
+    pub fn given(&self) -> Option<&[Given]> {
+        self.given.as_deref()
     }
 
     /// Where the record at `row` stood in the request: its index and line.

@@ -191,6 +191,8 @@ impl fmt::Display for Unavailable {
 pub struct UniqueViolation {
     /// The index of the record in its request (`StampedBatch::origin`), where known.
     pub index: Option<u64>,
+    /// The line on which it starts, where the format has lines and it is known.
+    pub line: Option<u64>,
     /// The properties whose values are taken; `["id"]` for the id itself.
     pub properties: Vec<String>,
 }

@@ -14,13 +14,15 @@ pub mod record;
 
 pub mod operation;
 pub mod query;
+pub mod refusal;
 
 pub mod ports;
 
-pub use batch::{DecodedBatch, StampedBatch, ValidBatch, validate};
+pub use batch::{DecodedBatch, Given, StampedBatch, ValidBatch, validate, validate_parts};
 pub use error::{RecordError, RecordErrorCode, StorageError};
-pub use operation::{Operation, Outcome, WriteMode, WriteReceipt};
+pub use operation::{Operation, Outcome, WriteMode, WriteOptions, WriteReceipt};
 pub use query::{Count, Field, Filter, Position, RecordQuery, Sort};
 pub use record::{RecordId, Timestamp};
+pub use refusal::{OnRefusal, Refusal, RefusalReason, Refusals};
 pub use schema::{Property, PropertyName, PropertyType, Schema, SchemaName, SchemaSnapshot};
 pub use value::Value;

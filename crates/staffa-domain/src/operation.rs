@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::batch::StampedBatch;
+use crate::error::StorageError;
 use crate::query::Filter;
 use crate::record::RecordId;
-use crate::schema::SchemaSnapshot;
+use crate::refusal::{OnRefusal, Refusal};
+use crate::schema::{Schema, SchemaSnapshot};
 
 /// One change. A list of them is carried out whole or not at all, in order.
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ pub struct Outcome {
 /// What a write session does with each record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum WriteMode {
-    /// Adds it; a taken unique value fails.
+    /// Adds it; a taken unique value is refused.
     #[default]
     Insert,
     /// Adds it, or replaces the properties of the record with the same key.
@@ -75,22 +77,95 @@ pub enum WriteMode {
         /// The positions of the key's properties.
         key: Vec<usize>,
     },
-    /// Changes the record with the same key; one without a match fails.
+    /// Changes the record with the same key: the properties that the given one gives
+    /// ([`StampedBatch::given`]), each record its own. One without a match is refused.
     Update {
         /// The positions of the key's properties.
         key: Vec<usize>,
-        /// The positions of the properties that the request gives; the rest stay.
-        set: Vec<usize>,
     },
-    /// Removes the record with the same key; one without a match fails.
+    /// Removes the record with the same key; one without a match is refused.
     Delete {
         /// The positions of the key's properties.
         key: Vec<usize>,
     },
 }
 
+impl WriteMode {
+    /// The positions of the properties by which records are found.
+    pub fn key(&self) -> Option<&[usize]> {
+        match self {
+            Self::Insert => None,
+            Self::Upsert { key }
+            | Self::Ignore { key }
+            | Self::Update { key }
+            | Self::Delete { key } => Some(key),
+        }
+    }
+
+    /// Whether a session in this mode takes records that give some of their properties only.
+    pub const fn takes_parts(&self) -> bool {
+        matches!(self, Self::Update { .. } | Self::Delete { .. })
+    }
+
+    /// Refuses a mode that a schema cannot have: a change where records are only added, or
+    /// a key that is no unique group. Every engine asks this when a session begins.
+    pub fn check(&self, schema: &Schema) -> Result<(), StorageError> {
+        let Some(key) = self.key() else {
+            return Ok(());
+        };
+        let message = if schema.append_only {
+            "an append_only schema takes new records only"
+        } else if !schema.is_unique_group(key) {
+            "a key must be the primary key or a unique property"
+        } else {
+            return Ok(());
+        };
+        Err(StorageError::Unsupported(message.to_owned()))
+    }
+
+    /// Refuses a batch that a session may not take: one that was checked against another
+    /// version of the schema, or parts of records where whole ones are needed. Every engine
+    /// asks this of each batch.
+    pub fn check_batch(
+        &self,
+        schema: &SchemaSnapshot,
+        batch: &StampedBatch,
+    ) -> Result<(), StorageError> {
+        if batch.schema().version() != schema.version() {
+            return Err(StorageError::SchemaMoved {
+                schema: schema.name().to_owned(),
+            });
+        }
+        if batch.given().is_some() && !self.takes_parts() {
+            return Err(StorageError::internal("parts of records cannot be added"));
+        }
+        Ok(())
+    }
+}
+
+/// How a write session is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WriteOptions {
+    /// What happens to each record.
+    pub mode: WriteMode,
+    /// What happens when a record must be refused.
+    pub on_refusal: OnRefusal,
+    /// Whether the receipt tells the ids.
+    pub tells_ids: bool,
+}
+
+impl From<WriteMode> for WriteOptions {
+    /// The session fails at the first refusal, and its receipt has numbers alone.
+    fn from(mode: WriteMode) -> Self {
+        Self {
+            mode,
+            ..Self::default()
+        }
+    }
+}
+
 /// What a write session did, known after its commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WriteReceipt {
     /// Records added.
     pub inserted: u64,
@@ -100,6 +175,13 @@ pub struct WriteReceipt {
     pub ignored: u64,
     /// Records removed.
     pub deleted: u64,
+    /// Records refused, of which nothing is stored.
+    pub refused: u64,
+    /// The refused records, up to the number asked for, in the order of the request.
+    pub refusals: Vec<Refusal>,
+    /// Where asked for: of each record that was not refused, in the order of the request, the
+    /// id of the record that it became, changed, removed or left alone.
+    pub ids: Vec<RecordId>,
     /// The commit that holds them.
     pub commit: u64,
 }

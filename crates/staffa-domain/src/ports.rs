@@ -14,7 +14,7 @@ use futures_core::Stream;
 
 use crate::batch::StampedBatch;
 use crate::error::StorageError;
-use crate::operation::{Operation, Outcome, WriteMode, WriteReceipt};
+use crate::operation::{Operation, Outcome, WriteOptions, WriteReceipt};
 use crate::query::{Aggregate, Count, Filter, RecordQuery};
 use crate::record::{RecordId, Timestamp};
 use crate::schema::SchemaSnapshot;
@@ -103,7 +103,7 @@ pub trait RecordWriter: Debug + Send + Sync + 'static {
     async fn begin(
         &self,
         schema: &Arc<SchemaSnapshot>,
-        mode: WriteMode,
+        options: WriteOptions,
     ) -> Result<Box<dyn WriteSession>, StorageError>;
 
     /// Carries out a short list of operations, all or nothing, and answers once it is
@@ -122,7 +122,8 @@ pub trait WriteSession: Debug + Send {
     /// comes at the next call, at the latest from `commit`.
     async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError>;
 
-    /// Ends the write and answers once it is durable.
+    /// Ends the write and answers once it is durable, or once it is undone where refused
+    /// records undo it.
     async fn commit(self: Box<Self>) -> Result<WriteReceipt, StorageError>;
 }
 

@@ -72,4 +72,11 @@ impl Schema {
         }
         groups
     }
+
+    /// Whether these positions, in any order, are a group that must be unique together.
+    pub fn is_unique_group(&self, positions: &[usize]) -> bool {
+        self.unique_groups().iter().any(|group| {
+            group.len() == positions.len() && group.iter().all(|at| positions.contains(at))
+        })
+    }
 }

@@ -19,7 +19,6 @@ pub(crate) use apply::append;
 pub(crate) use check::{UniqueKeys, id_violation, named_value, stored_violation};
 pub(crate) use doubt::is_stored;
 use gather::Gathering;
-pub(crate) use group::append_only;
 
 use crate::engine::{Engine, Link, draining};
 use crate::inbox::{Feed, Inbox, Pause, Worker};

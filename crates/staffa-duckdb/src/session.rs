@@ -1,6 +1,7 @@
 //! Writes of any size: one thread, one connection and one transaction each.
 
-mod modes;
+mod judge;
+mod judged;
 mod violation;
 
 use std::sync::Arc;
@@ -11,15 +12,15 @@ use parking_lot::Mutex;
 use staffa_domain::error::Unavailable;
 use staffa_domain::ports::{RecordWriter, WriteSession};
 use staffa_domain::{
-    Operation, Outcome, RecordId, SchemaSnapshot, StampedBatch, StorageError, WriteMode,
-    WriteReceipt,
+    OnRefusal, Operation, Outcome, RecordId, Refusals, SchemaSnapshot, StampedBatch, StorageError,
+    WriteMode, WriteOptions, WriteReceipt,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::engine::{Engine, LOOK_PERIOD, Link, commit_unknown, draining, moved};
+use crate::engine::{Engine, LOOK_PERIOD, Link, commit_unknown, draining};
 use crate::error::{Class, Fault};
-use crate::lane::{Lane, append, append_only, is_stored, stored_violation};
+use crate::lane::{Lane, append, is_stored, stored_violation};
 use crate::transaction::{CommitError, Transaction};
 
 /// How many batches wait for the engine at most.
@@ -50,11 +51,11 @@ impl RecordWriter for Writer {
     async fn begin(
         &self,
         schema: &Arc<SchemaSnapshot>,
-        mode: WriteMode,
+        options: WriteOptions,
     ) -> Result<Box<dyn WriteSession>, StorageError> {
         self.engine.check_writable()?;
         self.engine.check_schema(schema)?;
-        check_mode(schema, &mode)?;
+        options.mode.check(schema.schema())?;
         let permit = Arc::clone(&self.sessions)
             .acquire_owned()
             .await
@@ -64,7 +65,7 @@ impl RecordWriter for Writer {
         Ok(Box::new(Session::start(
             &self.engine,
             schema,
-            mode,
+            options,
             permit,
         )?))
     }
@@ -73,24 +74,6 @@ impl RecordWriter for Writer {
         self.engine.check_writable()?;
         self.lane.execute(operations).await
     }
-}
-
-fn check_mode(schema: &SchemaSnapshot, mode: &WriteMode) -> Result<(), StorageError> {
-    let Some(key) = modes::key_of(mode) else {
-        return Ok(());
-    };
-    if schema.schema().append_only {
-        return Err(append_only());
-    }
-    let groups = schema.schema().unique_groups();
-    let is_key = groups.iter().any(|group| {
-        group.len() == key.len() && group.iter().all(|position| key.contains(position))
-    });
-    if is_key {
-        return Ok(());
-    }
-    let message = "a key must be the primary key or a unique property";
-    Err(StorageError::Unsupported(message.to_owned()))
 }
 
 enum Command {
@@ -102,6 +85,7 @@ enum Command {
 #[derive(Debug)]
 struct Session {
     schema: Arc<SchemaSnapshot>,
+    mode: WriteMode,
     commands: mpsc::Sender<Command>,
     failure: Arc<Mutex<Option<StorageError>>>,
 }
@@ -110,15 +94,17 @@ impl Session {
     fn start(
         engine: &Arc<Engine>,
         schema: &Arc<SchemaSnapshot>,
-        mode: WriteMode,
+        options: WriteOptions,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, StorageError> {
         let (commands, inbox) = mpsc::channel(BATCHES_WAITING);
         let failure = Arc::new(Mutex::new(None));
+        let mode = options.mode.clone();
         let load = Load {
             engine: Arc::clone(engine),
             schema: Arc::clone(schema),
-            mode,
+            refusals: Refusals::new(options.on_refusal),
+            options,
             receipt: WriteReceipt::default(),
             first: None,
         };
@@ -137,6 +123,7 @@ impl Session {
             .map_err(StorageError::internal)?;
         Ok(Self {
             schema: Arc::clone(schema),
+            mode,
             commands,
             failure,
         })
@@ -150,9 +137,7 @@ impl Session {
 #[async_trait]
 impl WriteSession for Session {
     async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError> {
-        if batch.schema().version() != self.schema.version() {
-            return Err(moved(self.schema.name()));
-        }
+        self.mode.check_batch(&self.schema, &batch)?;
         let sent = self.commands.send(Command::Append(batch)).await;
         sent.map_err(|_| self.failed())
     }
@@ -187,10 +172,11 @@ fn next(engine: &Engine, inbox: &mut mpsc::Receiver<Command>, runtime: &Handle) 
 struct Load {
     engine: Arc<Engine>,
     schema: Arc<SchemaSnapshot>,
-    mode: WriteMode,
+    options: WriteOptions,
     receipt: WriteReceipt,
     /// The first record that was added: whether it is stored tells whether a commit stands.
     first: Option<RecordId>,
+    refusals: Refusals,
 }
 
 impl Load {
@@ -201,7 +187,9 @@ impl Load {
         failure: &Mutex<Option<StorageError>>,
     ) {
         let fail = |error: StorageError| *failure.lock() = Some(error);
-        if let Err(fault) = modes::prepare(&link, &self.schema, &self.mode) {
+        if !self.goes_straight()
+            && let Err(fault) = judged::prepare(&link, &self.schema)
+        {
             return fail(self.engine.answer(fault, &self.schema));
         }
         let mut transaction = match Transaction::begin(&link) {
@@ -212,17 +200,16 @@ impl Load {
             match command {
                 Command::Append(batch) => {
                     let result = transaction.run(|connection| self.take(connection, &batch));
-                    let error = match result {
-                        Ok(None) => continue,
-                        Ok(Some(error)) => error,
+                    match result {
+                        Ok(Ok(())) => {}
+                        Ok(Err(refused)) => return fail(refused),
                         Err(fault) => {
                             // Rolled back first: the place of the fault is looked for in
                             // what is stored.
                             drop(transaction);
                             return fail(self.explain(&link, fault, &batch));
                         }
-                    };
-                    return fail(error);
+                    }
                 }
                 Command::Commit(answer) => {
                     let result = self.commit(&link, transaction);
@@ -239,20 +226,33 @@ impl Load {
         }
     }
 
+    /// Whether records are appended unseen. The engine itself refuses one whose value is
+    /// taken, and with it the transaction, so that the others are lost too.
+    fn goes_straight(&self) -> bool {
+        self.options.mode == WriteMode::Insert
+            && (self.options.on_refusal == OnRefusal::Fail
+                || self.schema.schema().unique_groups().is_empty())
+    }
+
     fn take(
         &mut self,
         connection: &duckdb::Connection,
         batch: &StampedBatch,
-    ) -> Result<Option<StorageError>, Fault> {
-        if self.mode == WriteMode::Insert {
-            append(connection, &self.schema, batch.records())?;
-            if self.first.is_none() && !batch.is_empty() {
-                self.first = Some(batch.id(0));
-            }
-            self.receipt.inserted += batch.len() as u64;
-            return Ok(None);
+    ) -> Result<Result<(), StorageError>, Fault> {
+        if !self.goes_straight() {
+            let outcome = (&mut self.receipt, &mut self.refusals);
+            return judged::write(connection, &self.options, batch, outcome);
         }
-        modes::write(connection, &self.mode, batch, &mut self.receipt)
+        append(connection, &self.schema, batch.records())?;
+        if self.first.is_none() && !batch.is_empty() {
+            self.first = Some(batch.id(0));
+        }
+        self.receipt.inserted += batch.len() as u64;
+        if self.options.tells_ids {
+            let ids = (0..batch.len()).map(|row| batch.id(row));
+            self.receipt.ids.extend(ids);
+        }
+        Ok(Ok(()))
     }
 
     /// Answers nothing where the commit is in doubt.
@@ -264,16 +264,21 @@ impl Load {
         if let Err(error) = self.engine.check_schema(&self.schema) {
             return Some(Err(error));
         }
+        if self.refusals.undo() {
+            drop(transaction);
+            return Some(Ok(self.done()));
+        }
         Some(match transaction.commit() {
             Ok(committed) => {
                 self.receipt.commit = self.engine.committed(committed);
-                Ok(self.receipt)
+                Ok(self.done())
             }
             Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
                 // Only a write that committed meanwhile can have taken the value.
-                Err(match self.mode {
-                    WriteMode::Insert => stored_violation(link, &self.schema, &fault.text),
-                    _ => StorageError::Conflict,
+                Err(if self.goes_straight() {
+                    stored_violation(link, &self.schema, &fault.text)
+                } else {
+                    StorageError::Conflict
                 })
             }
             Err(CommitError::RolledBack(fault)) => Err(self.engine.answer(fault, &self.schema)),
@@ -282,6 +287,13 @@ impl Load {
                 return None;
             }
         })
+    }
+
+    /// What became of the session, known once it is over.
+    fn done(&mut self) -> WriteReceipt {
+        let refusals = Refusals::new(self.options.on_refusal);
+        let refusals = std::mem::replace(&mut self.refusals, refusals);
+        refusals.complete(std::mem::take(&mut self.receipt))
     }
 
     /// Waits until the engine is open again and looks whether a commit in doubt stands.
@@ -293,7 +305,7 @@ impl Load {
         match is_stored(&link, &self.schema, first) {
             Ok(true) => {
                 self.receipt.commit = self.engine.last_commit();
-                Ok(self.receipt)
+                Ok(self.done())
             }
             Ok(false) => Err(StorageError::Unavailable(Unavailable::Reopening)),
             Err(fault) => {
@@ -304,9 +316,13 @@ impl Load {
     }
 
     fn explain(&self, link: &Link, fault: Fault, batch: &StampedBatch) -> StorageError {
-        if fault.class == Class::Constraint {
-            return violation::locate(link, batch, &fault.text);
+        match fault.class {
+            Class::Constraint if self.goes_straight() => {
+                violation::locate(link, batch, &fault.text)
+            }
+            // As at the commit: the batch was judged by all that this transaction can see.
+            Class::Constraint => StorageError::Conflict,
+            _ => self.engine.answer(fault, &self.schema),
         }
-        self.engine.answer(fault, &self.schema)
     }
 }

@@ -2,6 +2,7 @@
 //! schemas, no use cases.
 
 pub(crate) mod accept;
+pub(crate) mod affected;
 pub(crate) mod body;
 pub(crate) mod bulk;
 pub(crate) mod call;

@@ -5,6 +5,7 @@ mod answers;
 mod operations;
 mod params;
 mod schemas;
+mod transaction;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

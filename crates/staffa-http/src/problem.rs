@@ -124,6 +124,7 @@ impl Code {
     pub(crate) const CONFLICT: Self = Self::find("conflict");
     pub(crate) const SCHEMA_MOVED: Self = Self::find("schema_moved");
     pub(crate) const LENGTH_REQUIRED: Self = Self::find("length_required");
+    pub(crate) const TOO_MANY_AFFECTED: Self = Self::find("too_many_affected");
     pub(crate) const VERSION_MISMATCH: Self = Self::find("version_mismatch");
     pub(crate) const PAYLOAD_TOO_LARGE: Self = Self::find("payload_too_large");
     pub(crate) const URI_TOO_LONG: Self = Self::find("uri_too_long");
@@ -272,6 +273,29 @@ impl Problem {
 
     pub(crate) fn with_causes(mut self, causes: Vec<Cause>) -> Self {
         self.0.causes = causes;
+        self
+    }
+
+    /// Says where in the body the causes stand; where there are none, that it stands there.
+    pub(crate) fn within(mut self, pointer: &str) -> Self {
+        let Inner {
+            code,
+            detail,
+            causes,
+            ..
+        } = &mut *self.0;
+        for cause in causes.iter_mut() {
+            cause.pointer.insert_str(0, pointer);
+            // The place in the list says it already.
+            cause.index = None;
+        }
+        if causes.is_empty() {
+            causes.push(Cause::new(
+                pointer.to_owned(),
+                code.as_str(),
+                detail.clone(),
+            ));
+        }
         self
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod create_record;
 pub(crate) mod create_record_enveloped;
 pub(crate) mod create_records;
 pub(crate) mod delete_record;
+pub(crate) mod delete_records;
 pub(crate) mod describe_api;
 pub(crate) mod describe_json_schema;
 pub(crate) mod describe_schema;
@@ -15,8 +16,10 @@ pub(crate) mod list_records;
 pub(crate) mod list_schemas;
 pub(crate) mod metrics;
 pub(crate) mod patch_record;
+pub(crate) mod patch_records;
 pub(crate) mod query_records;
 pub(crate) mod replace_record;
+pub(crate) mod run_transaction;
 pub(crate) mod stream_records;
 
 use axum::response::Response;

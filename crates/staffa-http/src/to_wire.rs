@@ -1,11 +1,14 @@
 //! Answers: records, pages, streams, reports and schemas as the contract writes them.
 
+pub(crate) mod affected;
 pub(crate) mod created;
+pub(crate) mod ids;
 pub(crate) mod page;
 pub(crate) mod pieces;
 pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod stream;
+pub(crate) mod transaction;
 
 use axum::body::Body;
 use axum::response::Response;

@@ -58,6 +58,7 @@ pub(crate) fn of_schema(error: tokio_postgres::Error, schema: &SchemaSnapshot) -
             Some(properties) => StorageError::UniqueViolation {
                 violation: UniqueViolation {
                     index: None,
+                    line: None,
                     properties,
                 },
             },

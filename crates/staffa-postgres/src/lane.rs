@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use staffa_domain::error::Unavailable;
 use staffa_domain::ports::{RecordWriter, WriteSession};
-use staffa_domain::{Operation, Outcome, SchemaSnapshot, StorageError, WriteMode};
+use staffa_domain::{Operation, Outcome, SchemaSnapshot, StorageError, WriteOptions};
 
 use crate::monitor::Health;
 use crate::options::{Distribution, Options};
@@ -52,12 +52,17 @@ impl RecordWriter for Writer {
     async fn begin(
         &self,
         schema: &Arc<SchemaSnapshot>,
-        mode: WriteMode,
+        options: WriteOptions,
     ) -> Result<Box<dyn WriteSession>, StorageError> {
         self.health.check_open()?;
-        session::check_mode(schema, &mode)?;
+        options.mode.check(schema.schema())?;
         let health = Arc::clone(&self.health);
-        session::begin(&self.sessions, (schema, mode), (health, self.distribution)).await
+        session::begin(
+            &self.sessions,
+            (schema, options),
+            (health, self.distribution),
+        )
+        .await
     }
 
     async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {

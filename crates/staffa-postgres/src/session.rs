@@ -1,10 +1,12 @@
 //! Bulk writes: one transaction on a connection of its own, fed by binary COPY.
 //!
-//! New records go straight into their table. Where records may meet others of the same key
-//! they go into a temporary table first, and are merged at the commit.
+//! New records go straight into their table. Where records may meet others of the same key, or
+//! some may be left out, they go into a temporary table first, and are merged at the commit.
 
 mod merge;
 mod origins;
+mod settle;
+mod stage;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,10 +17,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::CopyInSink;
 
-use staffa_domain::error::{Unavailable, UniqueViolation};
+use staffa_domain::error::Unavailable;
 use staffa_domain::ports::WriteSession;
 use staffa_domain::record::system;
-use staffa_domain::{SchemaSnapshot, StampedBatch, StorageError, WriteMode, WriteReceipt};
+use staffa_domain::{
+    OnRefusal, SchemaSnapshot, StampedBatch, StorageError, WriteOptions, WriteReceipt,
+};
 
 use crate::copy::encode::{Column, put_row};
 use crate::copy::{HEADER, TRAILER};
@@ -29,48 +33,17 @@ use crate::pool::Pool;
 use crate::sql::names;
 use crate::transaction::{Transaction, Versions, check_versions};
 use origins::Origins;
+use stage::Gives;
 
 /// How many bytes of records travel together.
 const CHUNK: usize = 256 * 1024;
 /// How long a commit may take: a standby that must have it first has all of the bulk to take.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(600);
 
-/// Refuses a mode that the schema cannot have.
-pub(crate) fn check_mode(schema: &SchemaSnapshot, mode: &WriteMode) -> Result<(), StorageError> {
-    let Some(key) = key_of(mode) else {
-        return Ok(());
-    };
-    if schema.schema().append_only {
-        let message = "an append_only schema takes new records only";
-        return Err(StorageError::Unsupported(message.to_owned()));
-    }
-    let sorted = |positions: &[usize]| {
-        let mut positions = positions.to_vec();
-        positions.sort_unstable();
-        positions
-    };
-    let groups = schema.schema().unique_groups();
-    if key.is_empty() || !groups.iter().any(|group| sorted(group) == sorted(key)) {
-        let message = "a key must be the primary key or a unique property";
-        return Err(StorageError::Unsupported(message.to_owned()));
-    }
-    Ok(())
-}
-
-fn key_of(mode: &WriteMode) -> Option<&[usize]> {
-    match mode {
-        WriteMode::Insert => None,
-        WriteMode::Upsert { key }
-        | WriteMode::Ignore { key }
-        | WriteMode::Update { key, .. }
-        | WriteMode::Delete { key } => Some(key),
-    }
-}
-
 /// Opens a session on a connection of the pool, on another one where that is lost.
 pub(crate) async fn begin(
     pool: &Pool,
-    (schema, mode): (&Arc<SchemaSnapshot>, WriteMode),
+    (schema, options): (&Arc<SchemaSnapshot>, WriteOptions),
     (health, distribution): (Arc<Health>, Distribution),
 ) -> Result<Box<dyn WriteSession>, StorageError> {
     let mut again = 0;
@@ -90,11 +63,12 @@ pub(crate) async fn begin(
     }
     Ok(Box::new(Session {
         schema: Arc::clone(schema),
-        mode,
+        options,
         transaction,
         copy: None,
         buffer: BytesMut::new(),
         origins: Origins::default(),
+        gives: Gives::default(),
         failed: false,
         health,
         distribution,
@@ -113,12 +87,13 @@ async fn start(
 
 struct Session {
     schema: Arc<SchemaSnapshot>,
-    mode: WriteMode,
+    options: WriteOptions,
     transaction: Transaction,
     copy: Option<Pin<Box<CopyInSink<Bytes>>>>,
     buffer: BytesMut,
-    /// The index in the request of each record sent.
+    /// Where each record sent stood in the request.
     origins: Origins,
+    gives: Gives,
     failed: bool,
     health: Arc<Health>,
     distribution: Distribution,
@@ -128,7 +103,7 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
             .field("schema", &self.schema.name())
-            .field("mode", &self.mode)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
@@ -146,10 +121,15 @@ impl WriteSession for Session {
         let answer = self.write().await;
         let mut receipt = self.note(answer)?;
         let Self {
+            options,
             transaction,
             health,
             ..
         } = *self;
+        if receipt.refused > 0 && matches!(options.on_refusal, OnRefusal::Undo { .. }) {
+            transaction.roll_back().await;
+            return Ok(receipt);
+        }
         match transaction.commit(COMMIT_PATIENCE).await {
             Ok(commit) => {
                 receipt.commit = health.note_commit(commit);
@@ -182,16 +162,14 @@ impl Session {
     }
 
     async fn take(&mut self, batch: &StampedBatch) -> Result<(), StorageError> {
-        if batch.schema().version() != self.schema.version() {
-            let schema = self.schema.name().to_owned();
-            return Err(StorageError::SchemaMoved { schema });
-        }
+        self.options.mode.check_batch(&self.schema, batch)?;
         if self.copy.is_none() {
             self.start_copy().await?;
         }
         let records = batch.records();
         let append_only = self.schema.schema().append_only;
-        let columns = records
+        let given = stage::has_given(&self.options.mode).then(|| self.gives.note(batch));
+        let mut columns = records
             .columns()
             .iter()
             .enumerate()
@@ -200,8 +178,11 @@ impl Session {
             })
             .map(|(_, array)| Column::new(&**array))
             .collect::<Result<Vec<_>, _>>()?;
+        if let Some(given) = &given {
+            columns.push(Column::new(given)?);
+        }
         for row in 0..batch.len() {
-            self.origins.push(batch.origin(row).0);
+            self.origins.push(batch.origin(row));
             put_row(&columns, row, &mut self.buffer);
             if self.buffer.len() >= CHUNK {
                 self.send().await?;
@@ -211,19 +192,19 @@ impl Session {
     }
 
     async fn start_copy(&mut self) -> Result<(), StorageError> {
-        let target = match &self.mode {
-            WriteMode::Insert => names::table(&self.schema),
-            _ => {
-                let sql = merge::stage(&self.schema);
-                self.transaction
-                    .client()
-                    .batch_execute(&sql)
-                    .await
-                    .map_err(|e| self.map(e))?;
-                merge::STAGE.to_owned()
+        let mut columns = names::columns(&self.schema);
+        let target = if stage::is_needed(&self.schema, &self.options) {
+            let sql = stage::create(&self.schema);
+            let made = self.transaction.client().batch_execute(&sql).await;
+            made.map_err(|e| self.map(e))?;
+            if stage::has_given(&self.options.mode) {
+                columns.push(stage::GIVEN.to_owned());
             }
+            stage::STAGE.to_owned()
+        } else {
+            names::table(&self.schema)
         };
-        let columns = names::columns(&self.schema).join(", ");
+        let columns = columns.join(", ");
         let sql = format!("COPY {target} ({columns}) FROM STDIN (FORMAT binary)");
         let copy = self
             .transaction
@@ -261,9 +242,10 @@ impl Session {
         }
         if let Some(mut copy) = self.copy.take() {
             let copied = copy.as_mut().finish().await.map_err(|e| self.map(e))?;
-            match key_of(&self.mode) {
-                None => receipt.inserted = copied,
-                Some(_) => receipt = self.merge(copied).await?,
+            if stage::is_needed(&self.schema, &self.options) {
+                receipt = self.settle(copied).await?;
+            } else {
+                receipt.inserted = copied;
             }
         }
         let stored = self
@@ -276,29 +258,20 @@ impl Session {
         Ok(receipt)
     }
 
-    async fn merge(&self, copied: u64) -> Result<WriteReceipt, StorageError> {
-        let merge = merge::Merge {
+    async fn settle(&self, records: u64) -> Result<WriteReceipt, StorageError> {
+        let settle = settle::Settle {
             schema: &self.schema,
             client: self.transaction.client(),
-            records: copied,
+            options: &self.options,
+            gives: &self.gives,
+            origins: &self.origins,
+            records,
             distribution: self.distribution,
         };
-        match merge.run(&self.mode).await {
+        match settle.run().await {
             Ok(receipt) => Ok(receipt),
-            Err(merge::Fault::Missing(row)) => {
-                let index = row
-                    .and_then(|row| self.origins.get(row))
-                    .unwrap_or(u64::MAX);
-                let operation = usize::try_from(index).unwrap_or(usize::MAX);
-                Err(StorageError::RecordNotFound { operation })
-            }
-            Err(merge::Fault::Taken(properties, row)) => Err(StorageError::UniqueViolation {
-                violation: UniqueViolation {
-                    index: row.and_then(|row| self.origins.get(row)),
-                    properties,
-                },
-            }),
-            Err(merge::Fault::Server(error)) => Err(self.map(error)),
+            Err(settle::Fault::Refused(error)) => Err(error),
+            Err(settle::Fault::Server(error)) => Err(self.map(error)),
         }
     }
 
@@ -309,7 +282,10 @@ impl Session {
         let row = error::copy_line(&error).and_then(|line| line.checked_sub(1));
         match error::of_schema(error, &self.schema) {
             StorageError::UniqueViolation { mut violation } => {
-                violation.index = row.and_then(|row| self.origins.get(row));
+                if let Some((index, line)) = row.and_then(|row| self.origins.get(row)) {
+                    violation.index = Some(index);
+                    violation.line = line;
+                }
                 StorageError::UniqueViolation { violation }
             }
             other => other,

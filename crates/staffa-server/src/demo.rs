@@ -7,7 +7,9 @@ use std::task::{Context as TaskContext, Poll};
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use staffa_app::{ByteStream, Commands, Context, IngestRecords, OnError, Queries, StreamRecords};
+use staffa_app::{
+    BulkMode, ByteStream, Commands, Context, IngestRecords, OnError, Queries, Return, StreamRecords,
+};
 use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 use staffa_codec::document::{DocumentForm, read_schema};
 use staffa_domain::batch::record_id;
@@ -105,8 +107,11 @@ async fn load_one(
             null_value: Some("NA".to_owned()),
             ..CsvOptions::default()
         },
+        mode: BulkMode::Insert,
+        on_conflict: None,
         on_error: OnError::Abort,
         errors_max: 1,
+        returning: Return::None,
         body_bytes_max: None,
         body,
     };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use staffa_domain::batch::Origin;
 use staffa_domain::{
-    DecodedBatch, RecordId, SchemaSnapshot, StampedBatch, Timestamp, ValidBatch, Value, validate,
+    DecodedBatch, Given, RecordId, SchemaSnapshot, StampedBatch, Timestamp, ValidBatch, Value,
+    validate, validate_parts,
 };
 
 use crate::arrays::array_of;
@@ -82,6 +83,7 @@ pub fn decoded(schema: &Arc<SchemaSnapshot>, rows: &[Vec<Value>], first: u64) ->
         schema: Arc::clone(schema),
         properties,
         len: rows.len(),
+        given: None,
         origin: Origin { first, lines: None },
         errors: Vec::new(),
     }
@@ -127,6 +129,40 @@ pub fn stamped(
 pub fn batch(schema: &Arc<SchemaSnapshot>, first: u64, rows: Vec<Row>) -> StampedBatch {
     let rows: Vec<Vec<Value>> = rows.into_iter().map(|row| values(schema, row)).collect();
     numbered(schema, first, &rows)
+}
+
+/// Parts of records, each of which gives the properties that its row names, for sessions that
+/// change others by their `key`; they stand at `first` in their request, on the lines after
+/// that, and come at `at`.
+///
+/// # Panics
+/// When a row breaks a rule of the schema or lacks a part of the key.
+pub fn parts(
+    schema: &Arc<SchemaSnapshot>,
+    key: &[usize],
+    (first, at): (u64, Timestamp),
+    rows: Vec<Row>,
+) -> StampedBatch {
+    let named = |row: &Row, name: &str| row.iter().any(|(named, _)| *named == name);
+    let properties = schema.schema().properties.iter();
+    let given = properties.map(|property| {
+        let marks = rows.iter().map(|row| named(row, property.name.as_str()));
+        Given::from_marks(marks.collect::<Vec<_>>().into())
+    });
+    let given = given.collect();
+    let rows: Vec<Vec<Value>> = rows.into_iter().map(|row| values(schema, row)).collect();
+    let decoded = DecodedBatch {
+        given: Some(given),
+        origin: Origin {
+            first,
+            lines: Some((first + 1..).take(rows.len()).collect()),
+        },
+        ..decoded(schema, &rows, first)
+    };
+    let (valid, errors) = validate_parts(decoded, key);
+    assert!(errors.is_empty(), "{errors:?}");
+    let ids: Vec<RecordId> = (first..).take(rows.len()).map(nth_id).collect();
+    valid.stamp(&ids, at)
 }
 
 /// The next version of the record `id` that was created at [`CREATED`].

@@ -90,17 +90,17 @@ pub async fn check_alone(storage: &Storage, schema: &Arc<SchemaSnapshot>, plan: 
 
 /// Random values from one seed.
 #[derive(Debug)]
-struct Random(TestRunner);
+pub(crate) struct Random(TestRunner);
 
 impl Random {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         Self(TestRunner::new_with_rng(Config::default(), rng))
     }
 
-    fn next<T: std::fmt::Debug>(&mut self, strategy: &BoxedStrategy<T>) -> T {
+    pub(crate) fn next<T: std::fmt::Debug>(&mut self, strategy: &BoxedStrategy<T>) -> T {
         let tree = strategy.new_tree(&mut self.0);
         tree.expect("no strategy here refuses values").current()
     }

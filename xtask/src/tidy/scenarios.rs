@@ -68,7 +68,11 @@ fn scenarios<'a>(tree: &'a Tree, report: &mut Report) -> Vec<&'a str> {
 }
 
 fn use_cases(tree: &Tree) -> Vec<&str> {
-    let files = USE_CASES.iter().flat_map(|folder| tree.under(folder));
+    let files = USE_CASES.iter().flat_map(|folder| {
+        let files = tree.under(folder);
+        // What lies deeper is a part of a use case.
+        files.filter(|file| !file.path[folder.len()..].contains('/'))
+    });
     files.filter_map(use_case).collect()
 }
 

@@ -91,7 +91,7 @@ impl Commands {
         let session = match &mut lot.session {
             Some(session) => session,
             none => {
-                let begin = self.writer.begin(batch.schema(), WriteMode::Insert);
+                let begin = self.writer.begin(batch.schema(), WriteMode::Insert.into());
                 none.insert(ctx.time_async(Stage::Engine, begin).await?)
             }
         };
@@ -130,6 +130,7 @@ fn restamp(
         schema: Arc::clone(schema),
         properties: properties.to_vec(),
         len: batch.num_rows(),
+        given: None,
         origin: Origin { first, lines: None },
         errors: Vec::new(),
     };

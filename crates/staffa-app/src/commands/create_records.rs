@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use futures_util::StreamExt;
 use staffa_codec::decode::{EnvelopeDecoder, Shape};
-use staffa_domain::{SchemaSnapshot, WriteMode};
+use staffa_domain::{RecordId, SchemaSnapshot, WriteMode};
 
 use crate::body::{BodyError, ByteStream, SLICE_BYTES, slices};
 use crate::commands::create_record::{missing, wrong_shape};
@@ -51,7 +51,9 @@ pub struct CreatedRecords {
     pub schema: Arc<SchemaSnapshot>,
     /// How many.
     pub created: u64,
-    /// The records themselves, unless the answer needs none.
+    /// Their ids, where the answer repeats those.
+    pub ids: Vec<RecordId>,
+    /// The records themselves, where the answer repeats them.
     pub records: Vec<RecordBatch>,
 }
 
@@ -107,6 +109,7 @@ impl Commands {
         Ok(CreatedRecords {
             schema,
             created: report.receipt.inserted,
+            ids: report.ids,
             records,
         })
     }

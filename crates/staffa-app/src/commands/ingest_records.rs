@@ -6,11 +6,11 @@ use futures_util::StreamExt;
 use staffa_codec::decode::{
     BatchDecoder, Compression, CsvOptions, Decompressor, InputFormat, decoder,
 };
-use staffa_domain::{RecordError, SchemaSnapshot, WriteMode, WriteReceipt};
+use staffa_domain::{RecordError, RecordId, WriteReceipt};
 
 use crate::body::{BodyError, ByteStream};
 use crate::commands::sink::{Sink, SinkOptions, decode_options};
-use crate::commands::{Commands, Return};
+use crate::commands::{BulkMode, Commands, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
 
@@ -34,12 +34,19 @@ pub struct IngestRecords {
     pub compression: Compression,
     /// How its CSV is written.
     pub csv: CsvOptions,
+    /// What happens to each record.
+    pub mode: BulkMode,
+    /// The properties by which others are found, where the mode looks for others; by default
+    /// the primary key, or the only unique property.
+    pub on_conflict: Option<Vec<String>>,
     /// What a failed record does to the others.
     pub on_error: OnError,
     /// How many errors are reported at most.
     pub errors_max: usize,
     /// Bytes of the body at most, once unpacked; any when absent.
     pub body_bytes_max: Option<u64>,
+    /// Whether the report tells ids; the records themselves are not kept.
+    pub returning: Return,
     /// The body.
     pub body: ByteStream,
 }
@@ -50,6 +57,7 @@ impl std::fmt::Debug for IngestRecords {
             .field("schema", &self.schema)
             .field("format", &self.format)
             .field("compression", &self.compression)
+            .field("mode", &self.mode)
             .field("on_error", &self.on_error)
             .finish_non_exhaustive()
     }
@@ -60,7 +68,7 @@ impl std::fmt::Debug for IngestRecords {
 pub struct IngestReport {
     /// Records in the body.
     pub received: u64,
-    /// Records that broke a rule.
+    /// Records that broke a rule, or that the engine refused.
     pub failed: u64,
     /// What is wrong with them, up to the limit, in their order.
     pub errors: Vec<RecordError>,
@@ -68,19 +76,27 @@ pub struct IngestReport {
     pub errors_truncated: bool,
     /// What was stored.
     pub receipt: WriteReceipt,
+    /// Where asked for: of each record that did not fail, in their order, the id of the one
+    /// that it became, changed, removed or left alone.
+    pub ids: Vec<RecordId>,
 }
 
 impl Commands {
     /// Writes every record of the body. With [`OnError::Abort`] a report with failures means
     /// that nothing was stored; the whole body is read all the same, to report every error.
+    /// Unique values that are taken are then an error of their own.
     pub async fn ingest_records(
         &self,
         ctx: &Context,
         request: IngestRecords,
     ) -> Result<IngestReport, Error> {
         let schema = self.catalog.get(&request.schema)?;
+        let mode = request
+            .mode
+            .resolve(&schema, request.on_conflict.as_deref())?;
         let mut options = decode_options(&self.limits);
         options.csv = request.csv.clone();
+        options.parts = mode.takes_parts();
         let plain = Plain {
             decoder: decoder(request.format, Arc::clone(&schema), options),
             bytes: 0,
@@ -91,7 +107,13 @@ impl Commands {
             decompressor,
             plain,
         };
-        let mut sink = self.ingest_sink(ctx, schema, &request);
+        let options = SinkOptions {
+            mode,
+            on_error: request.on_error,
+            errors_max: request.errors_max,
+            returning: request.returning,
+        };
+        let mut sink = Sink::new(self, ctx, schema, options);
         let mut body = request.body;
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
@@ -108,23 +130,10 @@ impl Commands {
         }
         ctx.time(Stage::Decode, || intake.finish())?;
         drain(intake.plain.decoder.as_mut(), &mut sink).await?;
+        // Some formats are read as they are taken, so that only now all is known to be there.
+        intake.plain.decoder.finish()?;
         let (report, _) = sink.finish().await?;
         Ok(report)
-    }
-
-    fn ingest_sink<'a>(
-        &'a self,
-        ctx: &'a Context,
-        schema: Arc<SchemaSnapshot>,
-        request: &IngestRecords,
-    ) -> Sink<'a> {
-        let options = SinkOptions {
-            mode: WriteMode::Insert,
-            on_error: request.on_error,
-            errors_max: request.errors_max,
-            returning: Return::None,
-        };
-        Sink::new(self, ctx, schema, options)
     }
 }
 

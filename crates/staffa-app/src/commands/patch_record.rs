@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use staffa_codec::decode;
+use staffa_codec::decode::MergePatch;
 use staffa_domain::RecordId;
 
 use crate::commands::{Commands, Precondition};
-use crate::context::Context;
+use crate::context::{Context, Stage};
 use crate::error::Error;
 use crate::queries::RecordView;
 
@@ -22,7 +22,10 @@ impl Commands {
         precondition: &Precondition,
     ) -> Result<RecordView, Error> {
         let schema = self.catalog.get(schema)?;
-        let build = |current: &_| decode::merge_patch(Arc::clone(&schema), current, body);
+        let patch = ctx.time(Stage::Decode, || {
+            MergePatch::read(Arc::clone(&schema), body)
+        })?;
+        let build = |current: &_| Ok(patch.apply(current));
         self.modify(ctx, (&schema, id), precondition, &build).await
     }
 }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, new_null_array};
 use staffa_codec::decode::{CsvOptions, DecodeOptions};
 use staffa_domain::ports::WriteSession;
 use staffa_domain::{
-    DecodedBatch, Operation, RecordError, SchemaSnapshot, StampedBatch, WriteMode, WriteReceipt,
-    validate,
+    DecodedBatch, Given, OnRefusal, Operation, RecordError, RecordId, Refusal, RefusalReason,
+    SchemaSnapshot, StampedBatch, StorageError, ValidBatch, WriteMode, WriteOptions, WriteReceipt,
+    validate, validate_parts,
 };
 
 use crate::commands::{Commands, IngestReport, OnError, Return};
@@ -20,6 +21,7 @@ use crate::limits::Limits;
 pub(super) fn decode_options(limits: &Limits) -> DecodeOptions {
     DecodeOptions {
         record_bytes_max: limits.record_bytes_max,
+        held_bytes_max: limits.body_bytes_max,
         depth_max: limits.json_depth_max,
         csv: CsvOptions::default(),
         ..DecodeOptions::default()
@@ -75,7 +77,7 @@ impl<'a> Sink<'a> {
     /// Takes one batch from the decoder.
     pub(super) async fn put(&mut self, decoded: DecodedBatch) -> Result<(), Error> {
         self.report.received += decoded.len as u64;
-        let (valid, errors) = self.ctx.time(Stage::Validate, || validate(decoded));
+        let (valid, errors) = self.ctx.time(Stage::Validate, || self.check(decoded));
         self.note(errors);
         if self.is_lost() {
             // Nothing will be stored; what follows is read only for its errors.
@@ -88,8 +90,13 @@ impl<'a> Sink<'a> {
         }
         let ids = self.commands.ids.next_ids(valid.len());
         let stamped = valid.stamp(&ids, self.commands.clock.now());
-        if self.options.returning != Return::None {
-            self.stored.push(stamped.records().clone());
+        match self.options.returning {
+            Return::None => {}
+            Return::Ids => self.check_returned()?,
+            Return::Records => self.stored.push(stamped.records().clone()),
+        }
+        if self.knows_ids() {
+            self.report.ids.extend(ids);
         }
         match self.held.replace(stamped) {
             Some(earlier) => self.append(earlier).await,
@@ -101,9 +108,10 @@ impl<'a> Sink<'a> {
     /// and those that were stored, where they are to be returned.
     pub(super) async fn finish(mut self) -> Result<(IngestReport, Vec<RecordBatch>), Error> {
         if self.is_lost() {
+            self.report.ids = Vec::new();
             return Ok((self.report, Vec::new()));
         }
-        self.report.receipt = match (self.held.take(), self.session.is_some()) {
+        let receipt = match (self.held.take(), self.session.is_some()) {
             (Some(only), false) if self.options.mode == WriteMode::Insert => {
                 self.execute(only).await?
             }
@@ -114,20 +122,42 @@ impl<'a> Sink<'a> {
                 self.commit().await?
             }
         };
-        let WriteReceipt {
-            inserted,
-            updated,
-            deleted,
-            ..
-        } = self.report.receipt;
-        let changed = inserted + updated + deleted;
-        self.ctx
-            .count_records(usize::try_from(changed).unwrap_or(usize::MAX));
+        self.settle(receipt)?;
         Ok((self.report, self.stored))
+    }
+
+    fn check(&self, mut decoded: DecodedBatch) -> (ValidBatch, Vec<RecordError>) {
+        match &self.options.mode {
+            WriteMode::Insert | WriteMode::Upsert { .. } | WriteMode::Ignore { .. } => {
+                validate(decoded)
+            }
+            WriteMode::Update { key } => validate_parts(decoded, key),
+            WriteMode::Delete { key } => {
+                keep_only(key, &mut decoded);
+                validate_parts(decoded, key)
+            }
+        }
     }
 
     fn is_lost(&self) -> bool {
         self.report.failed > 0 && self.options.on_error == OnError::Abort
+    }
+
+    /// Whether the ids to be told are those given here: unless records are left out or meet
+    /// others, in which case the engine tells them.
+    fn knows_ids(&self) -> bool {
+        self.options.returning == Return::Ids
+            && self.options.mode == WriteMode::Insert
+            && self.options.on_error == OnError::Abort
+    }
+
+    fn check_returned(&self) -> Result<(), Error> {
+        let most = self.commands.limits.returned_ids_max;
+        if self.report.received - self.report.failed <= most as u64 {
+            return Ok(());
+        }
+        let message = format!("return=ids answers with at most {most} ids; send less at a time");
+        Err(Error::TooLarge(message))
     }
 
     fn note(&mut self, errors: Vec<RecordError>) {
@@ -145,42 +175,126 @@ impl<'a> Sink<'a> {
         }
     }
 
-    async fn append(&mut self, batch: StampedBatch) -> Result<(), Error> {
-        if self.session.is_none() {
-            let open = self
-                .commands
-                .writer
-                .begin(&self.schema, self.options.mode.clone());
-            self.session = Some(self.ctx.time_async(Stage::Engine, open).await?);
+    /// Puts what the engine did, and what it refused, into the report.
+    fn settle(&mut self, mut receipt: WriteReceipt) -> Result<(), Error> {
+        let report = &mut self.report;
+        let refusals = std::mem::take(&mut receipt.refusals);
+        report.failed += receipt.refused;
+        report.errors_truncated |= receipt.refused > refusals.len() as u64;
+        report
+            .errors
+            .extend(refusals.iter().flat_map(Refusal::errors));
+        report.errors.sort_by_key(|error| error.index);
+        report.errors_truncated |= report.errors.len() > self.options.errors_max;
+        report.errors.truncate(self.options.errors_max);
+        let is_taken = |reason: &RefusalReason| matches!(reason, RefusalReason::Taken(_));
+        if self.options.on_error == OnError::Abort
+            && refusals.iter().any(|refusal| is_taken(&refusal.reason))
+        {
+            let errors = std::mem::take(&mut report.errors);
+            return Err(Error::Refused { errors });
         }
-        let Some(session) = self.session.as_mut() else {
-            return Ok(());
+        if !self.knows_ids() {
+            self.report.ids = std::mem::take(&mut receipt.ids);
+        }
+        let changed = receipt.inserted + receipt.updated + receipt.deleted;
+        self.ctx
+            .count_records(usize::try_from(changed).unwrap_or(usize::MAX));
+        self.report.receipt = receipt;
+        Ok(())
+    }
+
+    /// What the engine does with records that it must refuse. New records that are all or
+    /// none go the fastest way, which ends at the first.
+    fn on_refusal(&self) -> OnRefusal {
+        let told_max = self.options.errors_max;
+        match (self.options.on_error, &self.options.mode) {
+            (OnError::Continue, _) => OnRefusal::Skip { told_max },
+            (OnError::Abort, WriteMode::Insert) => OnRefusal::Fail,
+            (OnError::Abort, _) => OnRefusal::Undo { told_max },
+        }
+    }
+
+    /// Opens a session. It borrows nothing of the sink, whose own session cannot be shared.
+    fn begin(
+        &self,
+        on_refusal: OnRefusal,
+    ) -> impl Future<Output = Result<Box<dyn WriteSession>, Error>> + Send + use<'a> {
+        let (commands, ctx, schema) = (self.commands, self.ctx, Arc::clone(&self.schema));
+        let options = WriteOptions {
+            mode: self.options.mode.clone(),
+            on_refusal,
+            tells_ids: self.options.returning == Return::Ids && !self.knows_ids(),
         };
+        async move {
+            let begin = commands.writer.begin(&schema, options);
+            Ok(ctx.time_async(Stage::Engine, begin).await?)
+        }
+    }
+
+    async fn append(&mut self, batch: StampedBatch) -> Result<(), Error> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.begin(self.on_refusal()).await?,
+        };
+        // A session that failed is dropped, and so rolled back.
         self.ctx
             .time_async(Stage::Engine, session.append(batch))
-            .await
-            .map_err(Error::from)
+            .await?;
+        self.session = Some(session);
+        Ok(())
     }
 
     async fn commit(&mut self) -> Result<WriteReceipt, Error> {
         match self.session.take() {
-            Some(session) => self
-                .ctx
-                .time_async(Stage::Engine, session.commit())
-                .await
-                .map_err(Error::from),
+            Some(session) => Ok(self.ctx.time_async(Stage::Engine, session.commit()).await?),
             None => Ok(WriteReceipt::default()),
         }
     }
 
+    /// Adds one batch in a commit shared with others. Where one of its values is taken, a
+    /// session of its own finds out which, and adds the others if those may stand alone.
     async fn execute(&mut self, batch: StampedBatch) -> Result<WriteReceipt, Error> {
-        let inserted = batch.len() as u64;
-        let work = self.commands.writer.execute(vec![Operation::Create(batch)]);
-        let done = self.ctx.time_async(Stage::Engine, work).await?;
-        Ok(WriteReceipt {
-            inserted,
-            commit: done.commit,
-            ..WriteReceipt::default()
-        })
+        let create = vec![Operation::Create(batch.clone())];
+        let work = self.commands.writer.execute(create);
+        match self.ctx.time_async(Stage::Engine, work).await {
+            Ok(done) => Ok(WriteReceipt {
+                inserted: batch.len() as u64,
+                ids: self.ids_of(&batch),
+                commit: done.commit,
+                ..WriteReceipt::default()
+            }),
+            Err(StorageError::UniqueViolation { .. }) => {
+                let told_max = self.options.errors_max;
+                let session = self.begin(match self.options.on_error {
+                    OnError::Abort => OnRefusal::Undo { told_max },
+                    OnError::Continue => OnRefusal::Skip { told_max },
+                });
+                self.session = Some(session.await?);
+                self.append(batch).await?;
+                self.commit().await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn ids_of(&self, batch: &StampedBatch) -> Vec<RecordId> {
+        if self.options.returning != Return::Ids {
+            return Vec::new();
+        }
+        (0..batch.len()).map(|row| batch.id(row)).collect()
+    }
+}
+
+/// Leaves the properties of the key alone, since nothing else of a record that only says
+/// which one is to go matters.
+fn keep_only(key: &[usize], decoded: &mut DecodedBatch) {
+    let given = decoded.given.iter_mut().flatten();
+    for (position, given) in given.enumerate() {
+        if !key.contains(&position) {
+            *given = Given::None;
+            let array = &mut decoded.properties[position];
+            *array = new_null_array(array.data_type(), decoded.len);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value as Json;
@@ -30,6 +31,9 @@ pub(crate) fn limits() -> Limits {
         page_size_max: 100,
         page_offset_max: 20,
         retries_max: 3,
+        returned_ids_max: 5,
+        affected_max: 50,
+        operations_max: 20,
         ..Limits::default()
     }
 }
@@ -89,8 +93,27 @@ impl App {
         json_of(&found.unwrap())
     }
 
+    /// All records of a schema as JSON, by their ids.
+    pub(crate) async fn all(&self, schema: &str) -> Vec<Json> {
+        let mut text = Vec::new();
+        let snapshot = self.catalog.get(schema).unwrap();
+        let mut encoder = JsonRecordEncoder::new(&snapshot, None, Shape::Record);
+        for batch in self.batches(schema).await {
+            encoder.encode_lines(&batch, &mut text).unwrap();
+        }
+        let lines = std::str::from_utf8(&text).unwrap().lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
     /// How many records a schema has, counted one by one.
     pub(crate) async fn count(&self, schema: &str) -> usize {
+        let batches = self.batches(schema).await;
+        batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    async fn batches(&self, schema: &str) -> Vec<RecordBatch> {
         let request = StreamRecords {
             schema: self.catalog.get(schema).unwrap(),
             filter: None,
@@ -99,8 +122,7 @@ impl App {
             limit: None,
         };
         let view = self.queries.stream_records(&ctx(), request).await.unwrap();
-        let batches: Vec<_> = view.batches.try_collect().await.unwrap();
-        batches.iter().map(arrow_array::RecordBatch::num_rows).sum()
+        view.batches.try_collect().await.unwrap()
     }
 }
 
@@ -131,4 +153,10 @@ pub(crate) fn body(text: &str) -> ByteStream {
 pub(crate) fn cut_body(text: &str) -> ByteStream {
     let start = Bytes::copy_from_slice(text.as_bytes());
     stream::iter([Ok(start), Err(BodyError::Disconnected)]).boxed()
+}
+
+/// Runs the asynchronous part of a property test.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(work)
 }

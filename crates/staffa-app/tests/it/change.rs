@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use staffa_app::{Error, Precondition};
 use staffa_domain::ports::{RecordWriter, WriteSession};
-use staffa_domain::{Operation, Outcome, RecordId, SchemaSnapshot, StorageError, WriteMode};
+use staffa_domain::{Operation, Outcome, RecordId, SchemaSnapshot, StorageError, WriteOptions};
 use staffa_testkit::builders::next;
 use staffa_testkit::{nth_id, row};
 
@@ -167,9 +167,9 @@ impl RecordWriter for Rival {
     async fn begin(
         &self,
         schema: &Arc<SchemaSnapshot>,
-        mode: WriteMode,
+        options: WriteOptions,
     ) -> Result<Box<dyn WriteSession>, StorageError> {
-        self.inner.begin(schema, mode).await
+        self.inner.begin(schema, options).await
     }
 
     async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {

@@ -114,7 +114,11 @@ async fn a_list_is_created_whole() {
     // The key of the second one is taken.
     let again = r#"{"schema_name": "orders", "data": [{"reference": "C"}, {"reference": "B"}]}"#;
     let error = create_all(&app, again, Return::None).await.unwrap_err();
-    assert!(matches!(error, Error::UniqueViolation(_)), "{error:?}");
+    let Error::Refused { errors } = error else {
+        panic!("{error:?}")
+    };
+    let places: Vec<_> = errors.iter().map(|e| (e.index, &*e.pointer)).collect();
+    assert_eq!(places, [(1, "/reference")]);
     assert_eq!(app.count("orders").await, 2);
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use staffa_app::{BodyError, ByteStream, Error, IngestRecords, IngestReport, OnError};
+use staffa_app::{
+    BodyError, BulkMode, ByteStream, Error, IngestRecords, IngestReport, OnError, Return,
+};
 use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 
 use crate::app::{App, body, ctx, cut_body};
@@ -19,9 +21,12 @@ async fn ingest(app: &App, body: ByteStream, on_error: OnError) -> Result<Ingest
         format: InputFormat::NdJson,
         compression: Compression::None,
         csv: CsvOptions::default(),
+        mode: BulkMode::Insert,
+        on_conflict: None,
         on_error,
         errors_max: 10,
         body_bytes_max: None,
+        returning: Return::None,
         body,
     };
     app.commands.ingest_records(&ctx(), request).await

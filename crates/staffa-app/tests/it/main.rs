@@ -1,10 +1,13 @@
 //! The use cases over the reference engine, as a transport calls them.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic and tell")]
 
+mod affected;
 mod app;
 mod change;
 mod copy;
 mod create;
 mod declare;
 mod ingest;
+mod modes;
 mod pages;
+mod transactions;

@@ -66,11 +66,6 @@ impl ArrayDecoder {
         self.offset = offset;
     }
 
-    /// Whether the record read last had the property at all.
-    pub(super) fn has_member(&self, position: usize) -> bool {
-        self.reader.was_present(position)
-    }
-
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done
     }

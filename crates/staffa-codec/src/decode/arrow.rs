@@ -1,6 +1,7 @@
 //! Arrow and Parquet: columns by name, each made the type that its property has.
 
 mod convert;
+mod gate;
 mod mapping;
 mod parquet;
 mod stream;
@@ -8,3 +9,9 @@ mod stream;
 pub use parquet::ParquetBatches;
 pub(super) use parquet::ParquetDecoder;
 pub(super) use stream::ArrowDecoder;
+
+use super::{DecodeError, DecodeErrorCode};
+
+fn malformed(why: &str) -> DecodeError {
+    DecodeError::new(DecodeErrorCode::MalformedArrow, why)
+}

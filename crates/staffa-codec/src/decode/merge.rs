@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array};
+use arrow_select::take::take;
 
 use staffa_domain::DecodedBatch;
 use staffa_domain::record::system;
@@ -15,43 +16,79 @@ use super::cursor::{Cursor, unescape};
 use super::frame::Framer;
 use super::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
-/// Applies a patch to one record that has the record layout. The result is a whole record,
-/// to be validated; what is wrong in the patch is in its errors.
-pub fn merge_patch(
-    schema: Arc<SchemaSnapshot>,
-    current: &RecordBatch,
-    patch: &[u8],
-) -> Result<DecodedBatch, DecodeError> {
-    let mut decoder = ArrayDecoder::single(Arc::clone(&schema), DecodeOptions::default());
-    decoder.push(patch)?;
-    decoder.finish()?;
-    let batch = decoder.take();
-    let mut batch =
-        batch.ok_or_else(|| DecodeError::new(DecodeErrorCode::Truncated, "the body is empty"))?;
-    for (position, property) in schema.schema().properties.iter().enumerate() {
-        let before = current.column(system::COUNT + position);
-        let after = &mut batch.properties[position];
-        if !decoder.has_member(position) {
-            *after = Arc::clone(before);
-        } else if property.property_type == PropertyType::Object && after.is_valid(0) {
-            *after = merge_column(before, after);
+/// A patch, read once, for any number of records.
+#[derive(Debug)]
+pub struct MergePatch {
+    /// What it gives, as a part of one record.
+    part: DecodedBatch,
+}
+
+impl MergePatch {
+    /// Reads a patch of records of one schema.
+    pub fn read(schema: Arc<SchemaSnapshot>, patch: &[u8]) -> Result<Self, DecodeError> {
+        let options = DecodeOptions {
+            record_bytes_max: usize::MAX,
+            parts: true,
+            ..DecodeOptions::default()
+        };
+        let mut decoder = ArrayDecoder::single(schema, options);
+        decoder.push(patch)?;
+        decoder.finish()?;
+        let part = decoder.take();
+        let part =
+            part.ok_or_else(|| DecodeError::new(DecodeErrorCode::Truncated, "the body is empty"))?;
+        Ok(Self { part })
+    }
+
+    /// What it gives, as a part of one record, with all that is wrong in it.
+    pub fn part(&self) -> DecodedBatch {
+        self.part.clone()
+    }
+
+    /// Applies it to records that have the record layout. The results are whole records, to
+    /// be validated; what is wrong in the patch is in their errors, as of the first record.
+    ///
+    /// # Panics
+    /// When `current` has another layout, which is a bug of the caller.
+    pub fn apply(&self, current: &RecordBatch) -> DecodedBatch {
+        let schema = &self.part.schema;
+        let count = current.num_rows();
+        let first = UInt32Array::from_value(0, count);
+        let properties = schema.schema().properties.iter().enumerate();
+        let properties = properties.map(|(position, property)| {
+            let before = current.column(system::COUNT + position);
+            let patch = &self.part.properties[position];
+            if !self.gives(position) {
+                Arc::clone(before)
+            } else if property.property_type == PropertyType::Object && patch.is_valid(0) {
+                merge_column(before, patch)
+            } else {
+                take(patch, &first, None).expect("a patch is one record")
+            }
+        });
+        DecodedBatch {
+            properties: properties.collect(),
+            len: count,
+            given: None,
+            ..self.part()
         }
     }
-    Ok(batch)
+
+    fn gives(&self, position: usize) -> bool {
+        let given = self.part.given.as_ref();
+        given.is_some_and(|given| given[position].by(0))
+    }
 }
 
 fn merge_column(before: &ArrayRef, patch: &ArrayRef) -> ArrayRef {
     let patch = patch.as_string::<i32>().value(0);
-    let before = before.as_string::<i32>();
-    let before = if before.is_valid(0) {
-        before.value(0)
-    } else {
-        "{}"
-    };
-    let mut merged = Vec::with_capacity(before.len() + patch.len());
-    merge_objects(before.as_bytes(), patch.as_bytes(), &mut merged);
-    let merged = String::from_utf8_lossy(&merged).into_owned();
-    Arc::new(StringArray::from(vec![merged]))
+    let merged = before.as_string::<i32>().iter().map(|before| {
+        let before = before.unwrap_or("{}");
+        let mut merged = Vec::with_capacity(before.len() + patch.len());
+        merge_objects(before.as_bytes(), patch.as_bytes(), &mut merged);
+        Some(String::from_utf8_lossy(&merged).into_owned())
+    });
+    Arc::new(merged.collect::<StringArray>())
 }
 
 /// Appends `target` changed by `patch`, both JSON objects. It recurses as deep as the
@@ -108,16 +145,16 @@ fn push_member(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
-struct JsonMember<'a> {
+pub(super) struct JsonMember<'a> {
     /// The name without escapes.
-    name: Vec<u8>,
+    pub(super) name: Vec<u8>,
     /// The name as it is written, quotes included.
     key: &'a [u8],
-    value: &'a [u8],
+    pub(super) value: &'a [u8],
 }
 
 /// The members of a JSON object that was read before. An engine may have put spaces into it.
-fn members(object: &[u8]) -> Vec<JsonMember<'_>> {
+pub(super) fn members(object: &[u8]) -> Vec<JsonMember<'_>> {
     let mut members = Vec::new();
     let mut cursor = Cursor::new(object, 1);
     cursor.skip_space();

@@ -77,11 +77,6 @@ impl RecordReader {
         }
     }
 
-    /// Whether the record read last had the property.
-    pub(super) fn was_present(&self, position: usize) -> bool {
-        self.stamps[position] == self.generation
-    }
-
     /// Reads the object that starts at `start`; answers where it ends. The row is complete
     /// but not committed; after a fault it must be rolled back or failed.
     pub(super) fn read(&mut self, bytes: &[u8], start: usize) -> Result<usize, Fault> {

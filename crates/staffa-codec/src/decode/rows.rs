@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use staffa_domain::batch::Origin;
+use arrow_array::BooleanArray;
+use arrow_buffer::BooleanBufferBuilder;
+
+use staffa_domain::batch::{Given, Origin};
 use staffa_domain::error::RecordErrorCode;
 use staffa_domain::schema::{Property, SchemaSnapshot, UnknownProperties};
 use staffa_domain::value::Value;
@@ -26,6 +29,9 @@ pub(super) struct Rows {
     pub(super) schema: Arc<SchemaSnapshot>,
     pub(super) options: DecodeOptions,
     pub(super) columns: Vec<Column>,
+    /// For each property, which records give it; empty where records are whole. One that falls
+    /// short says that the rest do.
+    given: Vec<BooleanBufferBuilder>,
     errors: Vec<RecordError>,
     /// How many errors there were when the current record began.
     errors_before: usize,
@@ -48,8 +54,10 @@ impl Rows {
         let properties = &schema.schema().properties;
         let capacity = options.batch_rows.min(FIRST_CAPACITY);
         let column = |property: &Property| Column::new(&property.property_type, capacity);
+        let marked = if options.parts { properties.len() } else { 0 };
         Self {
             columns: properties.iter().map(column).collect(),
+            given: (0..marked).map(|_| BooleanBufferBuilder::new(0)).collect(),
             errors: Vec::new(),
             errors_before: 0,
             lines: lines.then(Vec::new),
@@ -103,8 +111,14 @@ impl Rows {
         }
     }
 
-    /// Appends what an absent property is: its default, else null.
+    /// Appends what an absent property is: its default, else null; in a part, nothing.
     pub(super) fn push_absent(&mut self, position: usize) {
+        if let Some(marks) = self.given.get_mut(position) {
+            marks.append_n(self.len - marks.len(), true);
+            marks.append(false);
+            self.columns[position].push_null();
+            return;
+        }
         match &self.schema.schema().properties[position].default {
             Some(value) => {
                 if let Value::String(text) | Value::Object(text) = value {
@@ -153,6 +167,9 @@ impl Rows {
         self.columns
             .iter_mut()
             .for_each(|column| column.truncate(len));
+        self.given
+            .iter_mut()
+            .for_each(|marks| marks.truncate(len.min(marks.len())));
         self.errors.truncate(self.errors_before);
     }
 
@@ -170,10 +187,12 @@ impl Rows {
         let properties = columns
             .map(|(column, field)| column.finish(field.data_type(), is_last))
             .collect();
+        let given = self.options.parts.then(|| self.given());
         self.ready.push_back(DecodedBatch {
             schema: Arc::clone(&self.schema),
             properties,
             len: self.len,
+            given,
             origin: Origin {
                 first: self.first,
                 lines: self.lines.as_mut().map(std::mem::take),
@@ -184,6 +203,15 @@ impl Rows {
         self.len = 0;
         self.bytes = 0;
         self.errors_before = 0;
+    }
+
+    fn given(&mut self) -> Vec<Given> {
+        let len = self.len;
+        let marks = self.given.iter_mut().map(|marks| {
+            marks.append_n(len - marks.len(), true);
+            Given::from_marks(BooleanArray::from(marks.finish()))
+        });
+        marks.collect()
     }
 
     pub(super) fn take(&mut self) -> Option<DecodedBatch> {

@@ -1,5 +1,6 @@
 //! What decoders accept, what they refuse and where, and that chunks never matter.
 
+mod arrow;
 mod chunks;
 mod csv;
 mod envelope;
@@ -7,12 +8,14 @@ mod errors;
 mod grammar;
 mod limits;
 mod merge;
+mod parts;
+mod transaction;
 
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 
-use staffa_domain::batch::Origin;
+use staffa_domain::batch::{Given, Origin};
 use staffa_domain::schema::SchemaSnapshot;
 use staffa_domain::{DecodedBatch, RecordError};
 
@@ -80,6 +83,7 @@ fn unpack(
 struct Seen {
     properties: Vec<ArrayRef>,
     len: usize,
+    given: Option<Vec<Given>>,
     origin: Origin,
     errors: Vec<RecordError>,
 }
@@ -89,6 +93,7 @@ impl From<DecodedBatch> for Seen {
         Self {
             properties: batch.properties,
             len: batch.len,
+            given: batch.given,
             origin: batch.origin,
             errors: batch.errors,
         }

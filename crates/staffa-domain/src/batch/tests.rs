@@ -71,6 +71,7 @@ fn decoded(codes_: Vec<Option<i64>>, notes: Vec<Option<&str>>, origin: Origin) -
             Arc::new(StringArray::from(notes)),
         ],
         origin,
+        given: None,
         errors: Vec::new(),
     }
 }
@@ -118,6 +119,7 @@ fn errors_in_array(
         len: array.len(),
         properties: vec![array],
         origin: from(0),
+        given: None,
         errors: Vec::new(),
     };
     validate(decoded).1

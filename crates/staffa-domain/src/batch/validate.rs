@@ -1,12 +1,12 @@
 //! From decoded records to valid ones, column by column, with every error found.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt64Array};
+use arrow_select::filter::filter;
 
 use crate::batch::check::{check_array, shown, value_at};
-use crate::batch::{DecodedBatch, Indexes, Origin, ValidBatch};
+use crate::batch::{DecodedBatch, Given, Indexes, Origin, ValidBatch};
 use crate::error::{RecordError, RecordErrorCode};
 use crate::schema::Property;
 use crate::value::Value;
@@ -17,10 +17,30 @@ use crate::value::Value;
 /// record and, within one, by the schema's order of properties. What a request with errors
 /// does is the use case's rule, not this function's.
 pub fn validate(decoded: DecodedBatch) -> (ValidBatch, Vec<RecordError>) {
+    check_batch(decoded, &[])
+}
+
+/// Checks parts of records, by whose key others are changed: each must give every property
+/// of the key, the positions of which are `key`, and may leave out any other. Rules hold for
+/// what is given alone. Answers as [`validate`] does.
+pub fn validate_parts(decoded: DecodedBatch, key: &[usize]) -> (ValidBatch, Vec<RecordError>) {
+    let decoded = DecodedBatch {
+        given: Some(decoded.given.unwrap_or_else(|| all_of(&decoded.properties))),
+        ..decoded
+    };
+    check_batch(decoded, key)
+}
+
+fn all_of(properties: &[ArrayRef]) -> Vec<Given> {
+    vec![Given::All; properties.len()]
+}
+
+fn check_batch(decoded: DecodedBatch, key: &[usize]) -> (ValidBatch, Vec<RecordError>) {
     let DecodedBatch {
         schema,
         properties,
         len,
+        given,
         origin,
         mut errors,
     } = decoded;
@@ -29,9 +49,13 @@ pub fn validate(decoded: DecodedBatch) -> (ValidBatch, Vec<RecordError>) {
         origin: &origin,
         known: &known,
     };
-    for (property, array) in schema.schema().properties.iter().zip(&properties) {
-        if property.required && array.null_count() > 0 {
-            check_required(property, array, &places, &mut errors);
+    let arrays = properties.iter().enumerate();
+    for (property, (position, array)) in schema.schema().properties.iter().zip(arrays) {
+        let is_key = key.contains(&position);
+        if (property.required || is_key) && array.null_count() > 0 {
+            let given = given.as_ref().map(|given| &given[position]);
+            let needed = |row| is_key || given.is_none_or(|given| given.by(row));
+            check_required(property, (array, &needed), &places, &mut errors);
         }
         check_array(property, array, &mut |row, (code, message)| {
             let value = value_at(&property.property_type, array, row);
@@ -41,27 +65,25 @@ pub fn validate(decoded: DecodedBatch) -> (ValidBatch, Vec<RecordError>) {
     }
     if errors.is_empty() {
         let indexes = Indexes::From(origin);
-        return (
-            ValidBatch {
-                schema,
-                properties,
-                len,
-                indexes,
-            },
-            errors,
-        );
+        let valid = ValidBatch {
+            schema,
+            properties,
+            len,
+            given,
+            indexes,
+        };
+        return (valid, errors);
     }
     errors.sort_by_key(|error| error.index);
-    let (properties, kept, indexes) = drop_failed(&properties, len, &origin, &errors);
-    (
-        ValidBatch {
-            schema: Arc::clone(&schema),
-            properties,
-            len: kept,
-            indexes,
-        },
-        errors,
-    )
+    let kept = Kept::without_failed(len, &origin, &errors);
+    let valid = ValidBatch {
+        properties: kept.of_each(&properties),
+        len: kept.mask.true_count(),
+        given: given.map(|given| given.iter().map(|given| given.keep(&kept.mask)).collect()),
+        indexes: kept.indexes(&origin),
+        schema,
+    };
+    (valid, errors)
 }
 
 /// The records and properties of which a decoder already said what is wrong: what it left
@@ -127,11 +149,11 @@ impl RecordError {
 
 fn check_required(
     property: &Property,
-    array: &ArrayRef,
+    (array, needed): (&ArrayRef, &dyn Fn(usize) -> bool),
     places: &Places<'_>,
     errors: &mut Vec<RecordError>,
 ) {
-    for row in (0..array.len()).filter(|row| array.is_null(*row)) {
+    for row in (0..array.len()).filter(|row| array.is_null(*row) && needed(*row)) {
         if !places.is_known(row, property) {
             let message = format!("{} is required", property.name);
             errors.push(places.error(row, property, RecordErrorCode::Required, message));
@@ -174,25 +196,30 @@ fn quoted(text: &str) -> String {
     out
 }
 
-fn drop_failed(
-    properties: &[ArrayRef],
-    len: usize,
-    origin: &Origin,
-    errors: &[RecordError],
-) -> (Vec<ArrayRef>, usize, Indexes) {
-    let failed: HashSet<u64> = errors.iter().map(|error| error.index).collect();
-    let keep: Vec<bool> = (0..len)
-        .map(|row| !failed.contains(&(origin.first + row as u64)))
-        .collect();
-    let kept = keep.iter().filter(|keep| **keep).count();
-    let rows = || (0..len).filter(|row| keep[*row]);
-    let lines = origin.lines.as_ref();
-    let lines = lines.map(|lines| rows().filter_map(|row| lines.get(row).copied()).collect());
-    let indexes: UInt64Array = rows().map(|row| Some(origin.first + row as u64)).collect();
-    let mask = BooleanArray::from(keep.clone());
-    let properties = properties
-        .iter()
-        .map(|array| arrow_select::filter::filter(array, &mask).expect("a mask of equal length"))
-        .collect();
-    (properties, kept, Indexes::Each(indexes, lines))
+/// Which records of a batch hold.
+struct Kept {
+    mask: BooleanArray,
+}
+
+impl Kept {
+    fn without_failed(len: usize, origin: &Origin, errors: &[RecordError]) -> Self {
+        let failed: HashSet<u64> = errors.iter().map(|error| error.index).collect();
+        let keep = (0..len).map(|row| !failed.contains(&(origin.first + row as u64)));
+        Self {
+            mask: keep.collect::<Vec<_>>().into(),
+        }
+    }
+
+    fn of_each(&self, properties: &[ArrayRef]) -> Vec<ArrayRef> {
+        let kept = |array: &ArrayRef| filter(array, &self.mask).expect("a mask of equal length");
+        properties.iter().map(kept).collect()
+    }
+
+    fn indexes(&self, origin: &Origin) -> Indexes {
+        let rows = || self.mask.values().set_indices();
+        let lines = origin.lines.as_ref();
+        let lines = lines.map(|lines| rows().filter_map(|row| lines.get(row).copied()).collect());
+        let indexes: UInt64Array = rows().map(|row| Some(origin.first + row as u64)).collect();
+        Indexes::Each(indexes, lines)
+    }
 }

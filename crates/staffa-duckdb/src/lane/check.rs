@@ -317,7 +317,11 @@ fn key_of(
 
 fn violation(index: Option<u64>, properties: Vec<String>) -> StorageError {
     StorageError::UniqueViolation {
-        violation: UniqueViolation { index, properties },
+        violation: UniqueViolation {
+            index,
+            line: None,
+            properties,
+        },
     }
 }
 

@@ -115,7 +115,7 @@ fn check_schemas(engine: &Engine, operations: &[Operation]) -> Result<(), Storag
 }
 
 /// The answer to a change of an append-only schema.
-pub(crate) fn append_only() -> StorageError {
+fn append_only() -> StorageError {
     StorageError::Unsupported("an append_only schema takes new records only".to_owned())
 }
 
@@ -188,12 +188,15 @@ fn try_group(engine: &Engine, link: &Link, group: &[Write]) -> Result<Vec<Verdic
     }
 }
 
+/// A check of requests before they are carried out: for each item, why it is refused, if it is.
+type Check = fn(&Connection, &[Item<'_>]) -> Result<Vec<Option<Refusal>>, Fault>;
+
 /// Checks all requests, carries out the good ones and commits them.
 fn attempt(
     engine: &Engine,
     link: &Link,
     group: &[Write],
-    check: fn(&Connection, &[Item<'_>]) -> Result<Vec<Option<Refusal>>, Fault>,
+    check: Check,
 ) -> Result<Vec<Verdict>, Fault> {
     let mut transaction = Transaction::begin(link)?;
     let items = items(group);

@@ -2,6 +2,7 @@
 //! and within one transaction not even the property.
 
 use duckdb::Connection;
+use staffa_domain::error::UniqueViolation;
 use staffa_domain::{RecordId, StampedBatch, StorageError};
 
 use crate::lane::{UniqueKeys, id_violation, named_value};
@@ -24,16 +25,35 @@ pub(super) fn locate(connection: &Connection, batch: &StampedBatch, text: &str) 
         let Some(suspect) = by_value(connection, batch, &keys, text) else {
             continue;
         };
-        let error = keys.violation(Some(batch.origin(suspect.row).0));
+        let error = placed(keys.violation(None), batch, suspect.row);
         if suspect.proven {
             return error;
         }
         likely.get_or_insert(error);
     }
     likely.unwrap_or_else(|| {
-        let row = by_id(connection, batch, text).map(|suspect| suspect.row);
-        id_violation(row.map(|row| batch.origin(row).0))
+        let suspect = by_id(connection, batch, text);
+        suspect.map_or(id_violation(None), |suspect| {
+            placed(id_violation(None), batch, suspect.row)
+        })
     })
+}
+
+/// The violation with the place of a record of the batch.
+fn placed(error: StorageError, batch: &StampedBatch, row: usize) -> StorageError {
+    match error {
+        StorageError::UniqueViolation { violation } => {
+            let (index, line) = batch.origin(row);
+            StorageError::UniqueViolation {
+                violation: UniqueViolation {
+                    index: Some(index),
+                    line,
+                    ..violation
+                },
+            }
+        }
+        other => other,
+    }
 }
 
 fn by_value(

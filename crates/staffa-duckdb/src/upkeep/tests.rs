@@ -143,7 +143,7 @@ async fn streams_and_sessions_let_go_of_a_lost_engine() {
     let mut session = bed
         .storage
         .writer
-        .begin(&bed.schema, WriteMode::Insert)
+        .begin(&bed.schema, WriteMode::Insert.into())
         .await
         .unwrap();
     let half = batch(&bed.schema, 100, vec![row! { reference: "half" }]);

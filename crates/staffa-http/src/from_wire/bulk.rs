@@ -1,6 +1,6 @@
 //! Bulk writes: the format and packing of the body, and what to do with what is wrong in it.
 
-use staffa_app::{CreateRecords, IngestRecords, OnError, Return};
+use staffa_app::{BulkMode, CreateRecords, IngestRecords, OnError, Return};
 use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 
 use axum::extract::Request;
@@ -25,6 +25,14 @@ const INGEST_PARAMS: [&str; 7] = [
     "return",
     "null_value",
     "delimiter",
+];
+
+const MODES: [(&str, BulkMode); 5] = [
+    ("insert", BulkMode::Insert),
+    ("upsert", BulkMode::Upsert),
+    ("ignore", BulkMode::Ignore),
+    ("update", BulkMode::Update),
+    ("delete", BulkMode::Delete),
 ];
 
 /// Reads `POST /records/bulk`.
@@ -52,7 +60,10 @@ pub(crate) fn create_records(
 /// Reads `POST /records/{schema}/bulk`.
 pub(crate) fn ingest_records(call: &Call, request: Request) -> Result<IngestRecords, Problem> {
     let params = call.params(&INGEST_PARAMS)?;
-    check_mode(&params)?;
+    let mode = params.word("mode", &MODES)?.unwrap_or_default();
+    let names = |text: &str| text.split(',').map(str::to_owned).collect();
+    let returning = [("none", Return::None), ("ids", Return::Ids)];
+    let returning = params.word("return", &returning)?.unwrap_or_default();
     let on_error = [("abort", OnError::Abort), ("continue", OnError::Continue)];
     let on_error = params.word("on_error", &on_error)?.unwrap_or_default();
     let errors_max = errors_max(&params)?;
@@ -65,26 +76,14 @@ pub(crate) fn ingest_records(call: &Call, request: Request) -> Result<IngestReco
         format,
         compression,
         csv,
+        mode,
+        on_conflict: params.get("on_conflict").map(names),
         on_error,
         errors_max,
+        returning,
         body_bytes_max,
         body: open(request, body_bytes_max)?,
     })
-}
-
-fn check_mode(params: &Params<'_>) -> Result<(), Problem> {
-    match params.get("mode") {
-        None | Some("insert") => {}
-        Some(_) => {
-            let message = "mode is insert; other modes are not there yet";
-            return Err(Problem::parameter("mode", message));
-        }
-    }
-    if params.get("on_conflict").is_some() {
-        let message = "on_conflict goes with modes other than insert, which are not there yet";
-        return Err(Problem::parameter("on_conflict", message));
-    }
-    params.word("return", &[("none", ())]).map(|_| ())
 }
 
 fn errors_max(params: &Params<'_>) -> Result<usize, Problem> {
@@ -101,9 +100,10 @@ fn format(headers: &HeaderMap) -> Result<InputFormat, Problem> {
         Some("application/json") => Ok(InputFormat::Json),
         Some("application/x-ndjson" | "application/ndjson") => Ok(InputFormat::NdJson),
         Some("text/csv") => Ok(InputFormat::Csv),
+        Some("application/vnd.apache.arrow.stream") => Ok(InputFormat::ArrowStream),
         _ => Err(unsupported(
             "the Content-Type of a bulk write is application/json (an array), \
-             application/x-ndjson or text/csv",
+             application/x-ndjson, text/csv or application/vnd.apache.arrow.stream",
         )),
     }
 }

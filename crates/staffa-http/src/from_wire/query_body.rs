@@ -30,7 +30,9 @@ pub(crate) fn query_records(
     let schema = queries.schema(&call.schema)?;
     let members = Members::read(body)?;
     let filter = match members.get("filters") {
-        Some(text) => question::parse_filters_text(&schema, text, "/filters", &limits(queries))?,
+        Some(text) => {
+            question::parse_filters_text(&schema, text, "/filters", &limits(queries.limits()))?
+        }
         None => None,
     };
     let sort = members

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use staffa_app::{CountMode, ListRecords, Queries, StartAt};
+use staffa_app::{CountMode, Limits, ListRecords, Queries, StartAt};
 use staffa_codec::question;
 use staffa_domain::{Filter, SchemaSnapshot, Sort};
 
@@ -31,10 +31,10 @@ const COUNT_WORDS: [(&str, CountMode); 3] = [
 ];
 
 /// How large filters may be, as the codec wants it.
-pub(crate) fn limits(queries: &Queries) -> question::Limits {
+pub(crate) const fn limits(limits: &Limits) -> question::Limits {
     question::Limits {
-        depth_max: queries.limits().filter_depth_max,
-        conditions_max: queries.limits().filter_conditions_max,
+        depth_max: limits.filter_depth_max,
+        conditions_max: limits.filter_conditions_max,
     }
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn list_records(queries: &Queries, call: &Call) -> Result<ListRecords
         params.get("cursor").map(str::to_owned),
     )?;
     Ok(ListRecords {
-        filter: filter(queries, &schema, &params)?,
+        filter: filter(&limits(queries.limits()), &schema, &params)?,
         sort: sort(&schema, &params)?,
         select: fields(&schema, &params)?,
         size,
@@ -87,21 +87,21 @@ pub(crate) fn count_records(
 ) -> Result<(Option<Filter>, bool), Problem> {
     let params = call.params(&COUNT_PARAMS)?;
     let exact = params.word("count", &[("exact", true), ("estimated", false)])?;
-    Ok((filter(queries, schema, &params)?, exact.unwrap_or(true)))
+    let filter = filter(&limits(queries.limits()), schema, &params)?;
+    Ok((filter, exact.unwrap_or(true)))
 }
 
 /// The long and the short filters, all of which must hold.
 pub(crate) fn filter(
-    queries: &Queries,
+    limits: &question::Limits,
     schema: &SchemaSnapshot,
     params: &Params<'_>,
 ) -> Result<Option<Filter>, Problem> {
-    let limits = limits(queries);
     let long = match params.get("filters") {
-        Some(text) => question::parse_filters_text(schema, text, "/filters", &limits)?,
+        Some(text) => question::parse_filters_text(schema, text, "/filters", limits)?,
         None => None,
     };
-    let short = question::parse_filter_params(schema, params.iter(), &limits)?;
+    let short = question::parse_filter_params(schema, params.iter(), limits)?;
     let mut parts: Vec<Filter> = [long, short].into_iter().flatten().collect();
     let most = limits.conditions_max;
     if parts.iter().map(Filter::conditions).sum::<usize>() > most {

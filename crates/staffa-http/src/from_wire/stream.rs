@@ -6,7 +6,7 @@ use staffa_codec::encode::{OutputFormat, Shape};
 use super::accept::{best, refuse};
 use super::call::Call;
 use super::params::{Params, SHORT_FILTERS};
-use super::question::{fields, filter, sort};
+use super::question::{fields, filter, limits, sort};
 use crate::problem::Problem;
 
 const PARAMS: [&str; 8] = [
@@ -44,7 +44,7 @@ pub(crate) fn stream_records(
     let params = call.params(&PARAMS)?;
     let form = form(call, &params)?;
     let request = StreamRecords {
-        filter: filter(queries, &schema, &params)?,
+        filter: filter(&limits(queries.limits()), &schema, &params)?,
         sort: sort(&schema, &params)?,
         select: fields(&schema, &params)?,
         limit: params.number("limit")?,

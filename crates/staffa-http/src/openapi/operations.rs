@@ -6,7 +6,7 @@ use staffa_domain::SchemaSnapshot;
 
 use super::answers::{OF_A_BODY, answers, empty, of_json, of_record, of_type};
 use super::schemas::reference;
-use super::{Schemas, params};
+use super::{Schemas, params, transaction};
 use crate::route_table::{Operation, Route};
 
 /// Describes one route; one that has a schema in its path, for that schema.
@@ -23,7 +23,7 @@ pub(super) fn describe(route: &Route, schema: Option<&SchemaSnapshot>, schemas: 
     let tag = match schema {
         Some(schema) => schema.name(),
         None if route.path.starts_with("/api/v1/schemas") => "schemas",
-        None if route.path.starts_with("/api/v1/records") => "records",
+        None if route.path.starts_with("/api/v1/") => "records",
         None => "server",
     };
     let mut out = Map::new();
@@ -92,6 +92,11 @@ fn of_one_schema(operation: Operation, name: &str) -> Told {
                 &[&OF_A_BODY[..], &[409]].concat(),
             ),
         },
+        Operation::PatchRecords => affected(
+            "Change some of the data of all records that match",
+            Some(partial()),
+        ),
+        Operation::DeleteRecords => affected("Delete all records that match", None),
         Operation::IngestRecords => ingest(data()),
         Operation::ListRecords => {
             Told::reading("List records", vec![(200, page())]).with(params::of_list())
@@ -126,6 +131,16 @@ fn of_one_schema(operation: Operation, name: &str) -> Told {
     }
 }
 
+fn affected(summary: &'static str, body: Option<Json>) -> Told {
+    let good = of_json("How many there were", reference("affected"));
+    Told {
+        summary,
+        parameters: Some(params::of_affected()),
+        body: body.map(json_body),
+        answers: answers(vec![(200, good)], &[&OF_A_BODY[..], &[409]].concat()),
+    }
+}
+
 fn stream(record: Json) -> Told {
     let good = json!({
         "description": "Every record that matches, from one snapshot",
@@ -153,6 +168,7 @@ fn ingest(data: Json) -> Told {
             "application/json": {"schema": {"type": "array", "items": data}},
             "application/x-ndjson": {"schema": {"type": "string"}},
             "text/csv": {"schema": {"type": "string"}},
+            "application/vnd.apache.arrow.stream": {},
         })),
         answers: answers(good, &[409, 413, 415]),
     }
@@ -178,6 +194,21 @@ fn of_no_schema(operation: Operation, schemas: &Schemas) -> Told {
         }
         Operation::CreateRecordEnveloped => enveloped(schemas),
         Operation::CreateRecords => enveloped_list(schemas),
+        Operation::RunTransaction => Told {
+            summary: "Carry out operations across schemas, all or none",
+            parameters: None,
+            body: Some(json_body(transaction::body(schemas.keys()))),
+            answers: answers(
+                vec![(
+                    200,
+                    of_json(
+                        "What each one did",
+                        transaction::results(any_record(schemas)),
+                    ),
+                )],
+                &[&OF_A_BODY[..], &[409, 412]].concat(),
+            ),
+        },
         Operation::DescribeApi => {
             let good = vec![(200, of_json("This document", json!({"type": "object"})))];
             Told::reading("Read this document", good)
@@ -294,6 +325,8 @@ const fn name(operation: Operation) -> &'static str {
         Operation::CreateRecordEnveloped => "create_record_enveloped",
         Operation::CreateRecords => "create_records",
         Operation::CreateRecord => "create_record",
+        Operation::PatchRecords => "patch_records",
+        Operation::DeleteRecords => "delete_records",
         Operation::IngestRecords => "ingest_records",
         Operation::ListRecords => "list_records",
         Operation::QueryRecords => "query_records",
@@ -303,6 +336,7 @@ const fn name(operation: Operation) -> &'static str {
         Operation::ReplaceRecord => "replace_record",
         Operation::PatchRecord => "patch_record",
         Operation::DeleteRecord => "delete_record",
+        Operation::RunTransaction => "run_transaction",
         Operation::CheckLive => "check_live",
         Operation::CheckReady => "check_ready",
         Operation::DescribeApi => "describe_api",

@@ -98,6 +98,24 @@ pub(super) fn of_count() -> Json {
     ])
 }
 
+pub(super) fn of_affected() -> Json {
+    let mut filters = filters();
+    filters["required"] = true.into();
+    json!([
+        filters,
+        query(
+            "max_affected",
+            "How many records there may be; at more nothing is done",
+            json!({"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000}),
+        ),
+        query(
+            "dry_run",
+            "Whether the records are counted only",
+            json!({"type": "boolean", "default": false}),
+        ),
+    ])
+}
+
 pub(super) fn of_create_records() -> Json {
     let words = json!({"type": "string", "enum": ["none", "ids", "records"], "default": "records"});
     json!([
@@ -110,11 +128,16 @@ pub(super) fn of_ingest() -> Json {
     let on_error = json!({"type": "string", "enum": ["abort", "continue"], "default": "abort"});
     json!([
         query("mode", "What to do with each record", json!({
-            "type": "string", "enum": ["insert"], "default": "insert",
+            "type": "string", "enum": ["insert", "upsert", "ignore", "update", "delete"],
+            "default": "insert",
         })),
+        query("on_conflict", "The key by which records are found: the primary key or a unique \
+                              property", json!({"type": "string"})),
         query("on_error", "Whether one bad record stops all", on_error),
         errors_max(),
-        query("return", "What the answer repeats", json!({"type": "string", "enum": ["none"]})),
+        query("return", "What the answer repeats", json!({
+            "type": "string", "enum": ["none", "ids"], "default": "none",
+        })),
         query("null_value", "What stands for null in CSV", json!({"type": "string"})),
         query("delimiter", "What stands between the cells of CSV", json!({
             "type": "string", "minLength": 1, "maxLength": 1, "default": ",",

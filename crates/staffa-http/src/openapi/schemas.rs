@@ -85,7 +85,7 @@ fn page(name: &str) -> Json {
     })
 }
 
-fn fixed() -> [(&'static str, Json); 8] {
+fn fixed() -> [(&'static str, Json); 9] {
     [
         ("problem", problem()),
         ("cause", cause()),
@@ -95,6 +95,7 @@ fn fixed() -> [(&'static str, Json); 8] {
         ("question", question()),
         ("report", report()),
         ("count", count()),
+        ("affected", affected()),
     ]
 }
 
@@ -232,9 +233,11 @@ fn report() -> Json {
             "inserted": count,
             "updated": count,
             "ignored": count,
+            "deleted": count,
             "failed": count,
             "errors": {"type": "array", "items": reference("cause")},
             "errors_truncated": {"type": "boolean"},
+            "ids": {"type": "array", "items": {"type": "string", "format": "uuid"}},
             "execution_time_ms": {"type": "number"},
         },
         "required": ["success", "received", "inserted", "failed", "errors", "errors_truncated"],
@@ -253,5 +256,17 @@ fn count() -> Json {
             "execution_time_ms": {"type": "number"},
         },
         "required": ["success", "schema_name", "count", "relation", "execution_time_ms"],
+    })
+}
+
+fn affected() -> Json {
+    json!({
+        "type": "object",
+        "properties": {
+            "success": {"const": true},
+            "affected": {"type": "integer", "minimum": 0},
+            "execution_time_ms": {"type": "number"},
+        },
+        "required": ["success", "affected", "execution_time_ms"],
     })
 }

@@ -20,6 +20,7 @@ impl From<Error> for Problem {
             Error::Body(error) => broken_body(&error),
             Error::Question(problem) => problem.into(),
             Error::Invalid { errors } => invalid(errors),
+            Error::Refused { errors } => refused(errors),
             Error::SchemaInvalid(problems) => invalid_schema(problems),
             Error::CursorMismatch => Self::new(
                 Code::CURSOR_MISMATCH,
@@ -30,7 +31,18 @@ impl From<Error> for Problem {
                 Code::VERSION_MISMATCH,
                 format!("the record has version {current}, which If-Match does not name"),
             ),
+            Error::TooManyAffected { found, most } => {
+                let detail = format!(
+                    "{found} records match, more than max_affected={most}; nothing was done"
+                );
+                Self::new(Code::TOO_MANY_AFFECTED, detail)
+            }
             Error::TooLarge(message) => Self::new(Code::PAYLOAD_TOO_LARGE, message).close(),
+            Error::InOperation {
+                operation,
+                member,
+                source,
+            } => Self::from(*source).within(&format!("/operations/{operation}{member}")),
             Error::Storage(error) => error.into(),
         }
     }
@@ -120,6 +132,15 @@ fn invalid(errors: Vec<RecordError>) -> Problem {
     Problem::new(Code::VALIDATION_FAILED, detail).with_causes(causes)
 }
 
+/// Records of an atomic write were refused, at least one since its values are taken.
+fn refused(errors: Vec<RecordError>) -> Problem {
+    let taken = |error: &&RecordError| error.code == RecordErrorCode::UniqueViolation;
+    let first = errors.iter().find(taken);
+    let detail = first.map_or_else(String::new, |error| error.message.clone());
+    let causes = errors.into_iter().map(Cause::from).collect();
+    Problem::new(Code::UNIQUE_VIOLATION, detail).with_causes(causes)
+}
+
 fn describe(error: &RecordError) -> String {
     let place = match error.pointer.as_str() {
         "" => "the record",
@@ -147,6 +168,7 @@ fn taken(violation: &UniqueViolation) -> Problem {
     let causes = violation.properties.iter().map(|name| {
         let mut cause = Cause::new(format!("/{}", escape(name)), code, message.clone());
         cause.index = violation.index;
+        cause.line = violation.line;
         cause
     });
     let causes = causes.collect();

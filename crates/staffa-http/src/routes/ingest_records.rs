@@ -14,6 +14,7 @@ pub(crate) async fn ingest_records(
     request: Request,
 ) -> Answer {
     let asked = bulk::ingest_records(&call, request)?;
+    let returning = asked.returning;
     let done = commands.ingest_records(call.context(), asked).await?;
-    report::report(&call.exchange, done)
+    Ok(report::report(&call.exchange, done, returning))
 }

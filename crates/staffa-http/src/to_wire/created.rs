@@ -11,10 +11,9 @@ use http::StatusCode;
 
 use staffa_app::{CreatedRecords, Return, Stage};
 use staffa_codec::encode::{JsonRecordEncoder, Shape};
-use staffa_domain::batch::record_id;
 
 use super::pieces::Cutter;
-use super::{json, push_json};
+use super::{ids, json, push_json};
 use crate::exchange::Exchange;
 
 /// Writes the answer of `POST /records/bulk`, piece by piece as the client takes it.
@@ -32,13 +31,15 @@ pub(crate) fn created(
             head.push(b'}');
             return json(StatusCode::CREATED, head);
         }
-        Return::Ids => head.extend_from_slice(br#","ids":["#),
+        Return::Ids => {
+            head.extend_from_slice(br#","ids":"#);
+            return ids::answer(StatusCode::CREATED, head, created.ids, b"}".to_vec());
+        }
         Return::Records => head.extend_from_slice(br#","records":["#),
     }
     let writer = Writer {
         exchange: Arc::clone(exchange),
-        encoder: (returning == Return::Records)
-            .then(|| JsonRecordEncoder::new(&created.schema, None, Shape::Record)),
+        encoder: JsonRecordEncoder::new(&created.schema, None, Shape::Record),
         batches: created.records.into_iter(),
         batch: None,
         cutter: Cutter::default(),
@@ -55,8 +56,7 @@ pub(crate) fn created(
 
 struct Writer {
     exchange: Arc<Exchange>,
-    /// Absent where the ids alone are wanted.
-    encoder: Option<JsonRecordEncoder>,
+    encoder: JsonRecordEncoder,
     batches: std::vec::IntoIter<RecordBatch>,
     batch: Option<(RecordBatch, usize)>,
     cutter: Cutter,
@@ -91,17 +91,8 @@ impl Writer {
 
     fn encode(&mut self, piece: &RecordBatch) -> Vec<u8> {
         let mut out = Vec::new();
-        if let Some(encoder) = &mut self.encoder {
-            // The batch was made by the layout of the encoder's own schema.
-            let _ = encoder.encode_list(piece, &mut out, &mut self.first);
-            return out;
-        }
-        for row in 0..piece.num_rows() {
-            if !std::mem::take(&mut self.first) {
-                out.push(b',');
-            }
-            push_json(&mut out, &record_id(piece, row).map(|id| id.to_string()));
-        }
+        // The batch was made by the layout of the encoder's own schema.
+        let _ = self.encoder.encode_list(piece, &mut out, &mut self.first);
         out
     }
 }

@@ -4,11 +4,11 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use staffa_app::IngestReport;
+use staffa_app::{IngestReport, Return};
 
-use super::json_of;
+use super::{ids, json, push_json};
 use crate::exchange::Exchange;
-use crate::problem::{Cause, Problem};
+use crate::problem::Cause;
 
 #[derive(Serialize)]
 struct Wire {
@@ -17,6 +17,7 @@ struct Wire {
     inserted: u64,
     updated: u64,
     ignored: u64,
+    deleted: u64,
     failed: u64,
     errors: Vec<Cause>,
     errors_truncated: bool,
@@ -24,7 +25,7 @@ struct Wire {
 }
 
 /// 201 when all was stored, 207 when some was, 422 when nothing was.
-pub(crate) fn report(exchange: &Exchange, report: IngestReport) -> Result<Response, Problem> {
+pub(crate) fn report(exchange: &Exchange, report: IngestReport, returning: Return) -> Response {
     let receipt = report.receipt;
     let stored = receipt.inserted + receipt.updated + receipt.ignored + receipt.deleted;
     let status = match (report.failed, stored) {
@@ -38,10 +39,19 @@ pub(crate) fn report(exchange: &Exchange, report: IngestReport) -> Result<Respon
         inserted: receipt.inserted,
         updated: receipt.updated,
         ignored: receipt.ignored,
+        deleted: receipt.deleted,
         failed: report.failed,
         errors: report.errors.into_iter().map(Cause::from).collect(),
         errors_truncated: report.errors_truncated,
         execution_time_ms: exchange.elapsed_ms(),
     };
-    json_of(status, &wire)
+    let mut text = Vec::new();
+    push_json(&mut text, &wire);
+    if returning != Return::Ids {
+        return json(status, text);
+    }
+    // The list goes in before the closing brace.
+    text.pop();
+    text.extend_from_slice(br#","ids":"#);
+    ids::answer(status, text, report.ids, b"}".to_vec())
 }

@@ -78,12 +78,64 @@ async fn a_taken_value_stops_all() {
 }
 
 #[tokio::test]
+async fn taken_values_leave_the_others_where_they_may() {
+    let app = App::new().await.with_orders(2).await;
+    let lines = "{\"reference\":\"b\"}\n{\"reference\":\"A-1\"}\n{\"reference\":\"b\"}\n{}\n";
+    let some = send(&app, "?on_error=continue&return=ids", NDJSON, lines).await;
+    assert_snapshot!("refused", some.show());
+    let none = send(
+        &app,
+        "?on_error=continue",
+        NDJSON,
+        "{\"reference\":\"A-1\"}\n",
+    )
+    .await;
+    assert_eq!(none.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(app.count("orders").await, 3);
+}
+
+#[tokio::test]
+async fn every_mode_is_taken() {
+    let app = App::new().await.with_orders(3).await;
+    let counts = |answer: &Answer| {
+        let names = ["inserted", "updated", "ignored", "deleted", "failed"];
+        let json = answer.json();
+        names.map(|name| json[name].as_u64().unwrap())
+    };
+    let two = "{\"reference\":\"A-1\"}\n{\"reference\":\"B\"}\n";
+    let ignored = send(&app, "?mode=ignore", NDJSON, two).await;
+    assert_eq!(counts(&ignored), [1, 0, 1, 0, 0], "{}", ignored.text());
+    let upserted = send(&app, "?mode=upsert&on_conflict=reference", NDJSON, two).await;
+    assert_eq!(counts(&upserted), [0, 2, 0, 0, 0], "{}", upserted.text());
+    let csv = "reference,quantity\nA-2,7\nA-9,8\n";
+    let updated = send(&app, "?mode=update&on_error=continue", "text/csv", csv).await;
+    assert_eq!(updated.status, StatusCode::MULTI_STATUS);
+    assert_eq!(counts(&updated), [0, 1, 0, 0, 1], "{}", updated.text());
+    let missing = send(&app, "?mode=delete", "text/csv", "reference\nA-3\nA-9\n").await;
+    assert_snapshot!("missing", missing.show());
+    let deleted = send(&app, "?mode=delete&return=ids", NDJSON, two).await;
+    assert_eq!(deleted.status, StatusCode::CREATED);
+    assert_eq!(deleted.json()["ids"].as_array().unwrap().len(), 2);
+    assert_eq!(app.count("orders").await, 2);
+    let readings = "/api/v1/records/readings/bulk?mode=delete";
+    let headers = [("content-type", NDJSON)];
+    let unsupported = app.call("POST", readings, &headers, "").await;
+    assert_eq!(unsupported.code(), "unsupported_change");
+}
+
+#[tokio::test]
 async fn what_is_not_understood_is_refused() {
     let app = App::new().await;
     for (query, kind, code) in [
-        ("?mode=upsert", NDJSON, "invalid_parameter"),
         ("?mode=nope", NDJSON, "invalid_parameter"),
         ("?on_conflict=reference", NDJSON, "invalid_parameter"),
+        (
+            "?mode=upsert&on_conflict=quantity",
+            NDJSON,
+            "invalid_parameter",
+        ),
+        ("?mode=upsert&on_conflict=nope", NDJSON, "unknown_field"),
+        ("?return=records", NDJSON, "invalid_parameter"),
         ("?max_errors=0", NDJSON, "invalid_parameter"),
         ("?null_value=NA", NDJSON, "invalid_parameter"),
         ("?delimiter=ab", "text/csv", "invalid_parameter"),

@@ -1,6 +1,7 @@
 //! The HTTP side over the reference engine: every route, every error, the server loop.
 #![expect(clippy::unwrap_used, reason = "a test may end at once")]
 
+mod affected;
 mod app;
 mod bad_input;
 mod bodies;
@@ -17,4 +18,5 @@ mod server;
 mod slow;
 mod socket;
 mod streams;
+mod transactions;
 mod values;

@@ -1,4 +1,4 @@
-//! Records with keys: from the temporary table into the schema's own.
+//! Changes by key: from the temporary table into the schema's own.
 //!
 //! The outcome is as if the records had come one after the other. Where a key comes several
 //! times, the last one's properties stand, and each one counts as a version.
@@ -7,91 +7,103 @@ use std::fmt::Write;
 
 use staffa_domain::{SchemaSnapshot, WriteMode, WriteReceipt};
 
-use crate::error;
+use super::stage::{GIVEN, Gives, Presence, REFUSED, STAGE};
 use crate::options::Distribution;
 use crate::pool::Connection;
 use crate::sql::names;
 
-/// The temporary table; `place` numbers its records from one.
-pub(super) const STAGE: &str = "pg_temp.staffa_stage";
-
-const SAVE: &str = "SAVEPOINT merge";
-const BACK: &str = "ROLLBACK TO SAVEPOINT merge";
-
-/// The statement that makes the temporary table.
-pub(super) fn stage(schema: &SchemaSnapshot) -> String {
-    format!(
-        "CREATE TEMPORARY TABLE staffa_stage (LIKE {}, place bigint GENERATED ALWAYS AS IDENTITY) \
-         ON COMMIT DROP",
-        names::table(schema)
-    )
-}
-
-/// Why a merge failed. Records are numbered from zero as they were sent.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// A record has no match.
-    Missing(Option<u64>),
-    /// A unique value is taken.
-    Taken(Vec<String>, Option<u64>),
-    /// Anything else.
-    Server(tokio_postgres::Error),
-}
-
-impl From<tokio_postgres::Error> for Fault {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Server(error)
-    }
-}
+/// Where the loop of [`Merge::run_one_by_one`] leaves its numbers.
+const INSERTED: &str = "staffa.inserted";
+const UPDATED: &str = "staffa.updated";
 
 /// A merge within a session's transaction.
 pub(super) struct Merge<'a> {
     pub(super) schema: &'a SchemaSnapshot,
     pub(super) client: &'a Connection,
-    /// How many records the temporary table holds.
+    pub(super) gives: &'a Gives,
+    /// How many records the temporary table holds; each has a match where it must have one.
     pub(super) records: u64,
     pub(super) distribution: Distribution,
 }
 
 impl Merge<'_> {
-    pub(super) async fn run(&self, mode: &WriteMode) -> Result<WriteReceipt, Fault> {
-        self.client
-            .batch_execute(&format!("ANALYZE {STAGE}; {SAVE}"))
-            .await?;
-        let answer = match mode {
-            WriteMode::Insert => return Ok(WriteReceipt::default()),
+    /// Carries all records out at once. Fails where a value is taken.
+    pub(super) async fn run(
+        &self,
+        mode: &WriteMode,
+    ) -> Result<WriteReceipt, tokio_postgres::Error> {
+        match mode {
+            WriteMode::Insert | WriteMode::Ignore { .. } => Ok(WriteReceipt::default()),
             WriteMode::Upsert { key } => self.upsert(key).await,
-            WriteMode::Ignore { key } => self.ignore(key).await,
-            WriteMode::Update { key, set } => self.update(key, set).await,
+            WriteMode::Update { key } => self.update(key).await,
             WriteMode::Delete { key } => self.delete(key).await,
-        };
-        match answer {
-            Err(Fault::Server(error)) => Err(self.explain(error, mode).await),
-            answer => answer,
         }
     }
 
-    async fn upsert(&self, key: &[usize]) -> Result<WriteReceipt, Fault> {
-        let all: Vec<usize> = (0..self.schema.schema().properties.len()).collect();
+    /// Carries the records out one after the other, and notes those whose values are taken.
+    pub(super) async fn run_one_by_one(
+        &self,
+        mode: &WriteMode,
+    ) -> Result<WriteReceipt, tokio_postgres::Error> {
         let columns = names::columns(self.schema).join(", ");
-        let mut sql = format!(
+        let table = names::table(self.schema);
+        let statement = match mode {
+            WriteMode::Upsert { key } => format!(
+                "INSERT INTO {table} AS held ({columns}) \
+                 SELECT {columns} FROM {STAGE} WHERE place = turn.place {} \
+                 RETURNING (xmax = 0) INTO added",
+                self.on_conflict(key),
+            ),
+            WriteMode::Update { key } => format!(
+                "UPDATE {table} AS held SET {} \
+                 FROM (SELECT *{} FROM {STAGE} WHERE place = turn.place) AS latest \
+                 WHERE {}; added := false",
+                self.assignments(key),
+                self.marks(key, "", ""),
+                self.matches(key, "latest"),
+            ),
+            WriteMode::Insert | WriteMode::Ignore { .. } | WriteMode::Delete { .. } => {
+                return Ok(WriteReceipt::default());
+            }
+        };
+        let sql = format!(
+            "CREATE UNIQUE INDEX ON {STAGE} (place); \
+             DO $loop$ DECLARE turn record; added boolean; broken text; \
+             inserted bigint := 0; updated bigint := 0; BEGIN \
+             FOR turn IN SELECT place FROM {STAGE} ORDER BY place LOOP BEGIN \
+             {statement}; \
+             IF added THEN inserted := inserted + 1; ELSE updated := updated + 1; END IF; \
+             EXCEPTION WHEN unique_violation THEN \
+             GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME; \
+             INSERT INTO {REFUSED} (place, why) VALUES (turn.place, broken); \
+             END; END LOOP; \
+             PERFORM set_config('{INSERTED}', inserted::text, true); \
+             PERFORM set_config('{UPDATED}', updated::text, true); \
+             END $loop$"
+        );
+        self.client.batch_execute(&sql).await?;
+        let sql = format!(
+            "SELECT current_setting('{INSERTED}')::bigint, current_setting('{UPDATED}')::bigint"
+        );
+        let row = self.client.query_one(&sql, &[]).await?;
+        Ok(WriteReceipt {
+            inserted: row.try_get::<_, i64>(0)?.unsigned_abs(),
+            updated: row.try_get::<_, i64>(1)?.unsigned_abs(),
+            ..WriteReceipt::default()
+        })
+    }
+
+    async fn upsert(&self, key: &[usize]) -> Result<WriteReceipt, tokio_postgres::Error> {
+        let columns = names::columns(self.schema).join(", ");
+        // A row that no transaction has touched before is new.
+        let sql = format!(
             "WITH {latest}, merged AS (INSERT INTO {table} AS held ({columns}) \
-             SELECT {columns} FROM latest ORDER BY place \
-             ON CONFLICT ({key}) DO UPDATE SET updated_at = excluded.updated_at, \
-             version = held.version + excluded.version",
+             SELECT {columns} FROM latest ORDER BY place {on_conflict} \
+             RETURNING (xmax = 0) AS added) \
+             SELECT count(*) FILTER (WHERE added) FROM merged",
             latest = self.latest(key),
             table = names::table(self.schema),
-            key = self.names(key).join(", "),
-        );
-        for position in self.settable(&all, key) {
-            let name = names::property(self.schema, position);
-            // Writing to a string cannot fail.
-            let _ = write!(sql, ", {name} = excluded.{name}");
-        }
-        // A row that no transaction has touched before is new.
-        sql.push_str(
-            " RETURNING (xmax = 0) AS added) \
-             SELECT count(*) FILTER (WHERE added) FROM merged",
+            on_conflict = self.on_conflict(key),
         );
         let inserted = self.number(&sql).await?;
         Ok(WriteReceipt {
@@ -101,155 +113,107 @@ impl Merge<'_> {
         })
     }
 
-    async fn ignore(&self, key: &[usize]) -> Result<WriteReceipt, Fault> {
-        let columns = names::columns(self.schema).join(", ");
-        // The rows that are added are counted, not those that the server says it inserted:
-        // for a cluster these are all that it looked at.
-        let sql = format!(
-            "WITH first AS (SELECT * FROM (SELECT *, row_number() OVER \
-             (PARTITION BY {group} ORDER BY place) AS turn FROM {STAGE}) AS given \
-             WHERE turn = 1), added AS (INSERT INTO {table} ({columns}) \
-             SELECT {columns} FROM first ORDER BY place ON CONFLICT ({key}) DO NOTHING \
-             RETURNING 1) SELECT count(*) FROM added",
-            group = self.group(key),
-            table = names::table(self.schema),
-            key = self.names(key).join(", "),
+    fn on_conflict(&self, key: &[usize]) -> String {
+        let mut sql = format!(
+            "ON CONFLICT ({}) DO UPDATE SET updated_at = excluded.updated_at, \
+             version = held.version + excluded.version",
+            self.names(key).join(", "),
         );
-        let inserted = self.number(&sql).await?;
-        Ok(WriteReceipt {
-            inserted,
-            ignored: self.records - inserted,
-            ..WriteReceipt::default()
-        })
+        for position in self.settable(key) {
+            let name = names::property(self.schema, position);
+            // Writing to a string cannot fail.
+            let _ = write!(sql, ", {name} = excluded.{name}");
+        }
+        sql
     }
 
-    async fn update(&self, key: &[usize], set: &[usize]) -> Result<WriteReceipt, Fault> {
-        let mut sql = format!(
-            "WITH {}, merged AS (UPDATE {} AS held SET updated_at = latest.updated_at, \
-             version = held.version + latest.version",
+    async fn update(&self, key: &[usize]) -> Result<WriteReceipt, tokio_postgres::Error> {
+        let sql = format!(
+            "WITH {}, merged AS (UPDATE {} AS held SET {} FROM latest WHERE {} \
+             RETURNING latest.version AS records) \
+             SELECT coalesce(sum(records), 0)::bigint FROM merged",
             self.latest(key),
             names::table(self.schema),
-        );
-        for position in self.settable(set, key) {
-            let name = names::property(self.schema, position);
-            let _ = write!(sql, ", {name} = latest.{name}");
-        }
-        let _ = write!(
-            sql,
-            " FROM latest WHERE {} RETURNING latest.version AS records) \
-             SELECT coalesce(sum(records), 0)::bigint FROM merged",
+            self.assignments(key),
             self.matches(key, "latest"),
         );
-        let updated = self.number(&sql).await?;
-        if updated < self.records {
-            return Err(Fault::Missing(self.first_missing(key, false).await?));
-        }
         Ok(WriteReceipt {
-            updated,
+            updated: self.number(&sql).await?,
             ..WriteReceipt::default()
         })
     }
 
-    async fn delete(&self, key: &[usize]) -> Result<WriteReceipt, Fault> {
+    /// What an update sets: what all records give, and what a record's mark says it gives.
+    fn assignments(&self, key: &[usize]) -> String {
+        let mut sql =
+            "updated_at = latest.updated_at, version = held.version + latest.version".to_owned();
+        for position in self.settable(key) {
+            let name = names::property(self.schema, position);
+            let _ = match self.gives.of(position) {
+                Presence::Never => Ok(()),
+                Presence::Always => write!(sql, ", {name} = latest.{name}"),
+                Presence::Sometimes => write!(
+                    sql,
+                    ", {name} = CASE latest.mark_{name} WHEN '1' THEN latest.{name} \
+                     ELSE held.{name} END"
+                ),
+            };
+        }
+        sql
+    }
+
+    /// Columns with the marks of what only some records give, as an expression over each.
+    fn marks(&self, key: &[usize], before: &str, after: &str) -> String {
+        let mut sql = String::new();
+        for position in self.settable(key) {
+            if self.gives.of(position) == Presence::Sometimes {
+                let name = names::property(self.schema, position);
+                let mark = mark(position);
+                let _ = write!(sql, ", {before}{mark}{after} AS mark_{name}");
+            }
+        }
+        sql
+    }
+
+    async fn delete(&self, key: &[usize]) -> Result<WriteReceipt, tokio_postgres::Error> {
         let sql = format!(
             "DELETE FROM {} AS held USING {STAGE} AS given WHERE {}",
             names::table(self.schema),
             self.matches(key, "given"),
         );
-        let deleted = self.client.execute(&sql, &[]).await?;
-        if deleted < self.records {
-            // Gone are also those that were found: look at them as they were.
-            self.client.batch_execute(BACK).await?;
-            return Err(Fault::Missing(self.first_missing(key, true).await?));
-        }
         Ok(WriteReceipt {
-            deleted,
+            deleted: self.client.execute(&sql, &[]).await?,
             ..WriteReceipt::default()
         })
     }
 
-    /// The first record without a match; one that comes again has none where `once`.
-    async fn first_missing(&self, key: &[usize], once: bool) -> Result<Option<u64>, Fault> {
-        let again = if once { "turn > 1 OR " } else { "" };
-        let keys = self.names(key).join(", ");
-        // Joins of common tables, which Citus can run where it cannot correlate.
-        let sql = format!(
-            "WITH given AS MATERIALIZED (SELECT {keys}, place, \
-             row_number() OVER (PARTITION BY {keys} ORDER BY place) AS turn FROM {STAGE}), \
-             known AS (SELECT given.place FROM {} AS held JOIN given ON {}) \
-             SELECT min(place) - 1 FROM given \
-             WHERE {again}place NOT IN (SELECT place FROM known)",
-            names::table(self.schema),
-            self.matches(key, "given"),
-        );
-        self.place(&sql).await
-    }
-
-    /// Finds the record that took a unique value twice: a record of another key has it.
-    async fn explain(&self, error: tokio_postgres::Error, mode: &WriteMode) -> Fault {
-        let properties = error::unique_properties(&error, self.schema);
-        let (Some(properties), Some(key)) = (properties, super::key_of(mode)) else {
-            return Fault::Server(error);
-        };
-        if self.client.batch_execute(BACK).await.is_err() {
-            return Fault::Server(error);
-        }
-        let place = self.first_taken(&properties, key).await.unwrap_or(None);
-        Fault::Taken(properties, place)
-    }
-
-    async fn first_taken(
-        &self,
-        properties: &[String],
-        key: &[usize],
-    ) -> Result<Option<u64>, Fault> {
-        let same = |left: &str, right: &str| -> String {
-            let pairs = properties.iter().map(|name| {
-                let name = match self.schema.position(name) {
-                    Some(position) => names::property(self.schema, position),
-                    None => "id".to_owned(),
-                };
-                format!("{left}.{name} = {right}.{name}")
-            });
-            pairs.collect::<Vec<_>>().join(" AND ")
-        };
-        let other = |left: &str, right: &str| -> String {
-            let pairs = self.names(key).into_iter();
-            let pairs = pairs.map(|name| format!("{left}.{name} IS DISTINCT FROM {right}.{name}"));
-            pairs.collect::<Vec<_>>().join(" OR ")
-        };
-        let sql = format!(
-            "WITH given AS MATERIALIZED (SELECT * FROM {STAGE}), \
-             taken AS (SELECT given.place FROM {} AS held JOIN given ON {} WHERE {} \
-             UNION ALL SELECT given.place FROM given JOIN given AS earlier \
-             ON earlier.place < given.place AND {} WHERE {}) \
-             SELECT min(place) - 1 FROM taken",
-            names::table(self.schema),
-            same("held", "given"),
-            other("held", "given"),
-            same("earlier", "given"),
-            other("earlier", "given"),
-        );
-        self.place(&sql).await
-    }
-
-    /// What records of one key have in common. A null equals nothing, so a record with one in
-    /// its key stands alone.
-    fn group(&self, key: &[usize]) -> String {
+    /// A common table `latest`: of each key the first record's identity, the last one's
+    /// properties, and as version how many there are. Of a property that only some records
+    /// give it is the last one that does. A null equals nothing, so a record with one in its
+    /// key stands alone.
+    fn latest(&self, key: &[usize]) -> String {
         let mut parts = self.names(key);
         let nulls: Vec<String> = parts.iter().map(|name| format!("{name} IS NULL")).collect();
         parts.push(format!("CASE WHEN {} THEN place END", nulls.join(" OR ")));
-        parts.join(", ")
-    }
-
-    /// A common table `latest`: of each key the first record's identity, the last one's
-    /// properties, and as version how many there are.
-    fn latest(&self, key: &[usize]) -> String {
-        let group = self.group(key);
-        let properties: Vec<String> = (0..self.schema.schema().properties.len())
-            .map(|position| format!(", {}", names::property(self.schema, position)))
-            .collect();
-        let properties = properties.concat();
+        let group = parts.join(", ");
+        let mut properties = String::new();
+        let mut given = self.marks(key, "max(", &format!(") OVER (PARTITION BY {group})"));
+        for position in 0..self.schema.schema().properties.len() {
+            let name = names::property(self.schema, position);
+            if self.settable(key).contains(&position)
+                && self.gives.of(position) == Presence::Sometimes
+            {
+                let _ = write!(properties, ", last_{name} AS {name}, mark_{name}");
+                let _ = write!(
+                    given,
+                    ", first_value({name}) OVER (PARTITION BY {group} \
+                     ORDER BY {} DESC, place DESC) AS last_{name}",
+                    mark(position),
+                );
+            } else {
+                let _ = write!(properties, ", {name}");
+            }
+        }
         format!(
             "latest AS (SELECT first_id AS id, first_created_at AS created_at, updated_at, \
              records AS version{properties}, first_place AS place FROM (SELECT *, \
@@ -257,7 +221,7 @@ impl Merge<'_> {
              first_value(created_at) OVER turns AS first_created_at, \
              first_value(place) OVER turns AS first_place, \
              count(*) OVER (PARTITION BY {group}) AS records, \
-             lead(place) OVER turns IS NULL AS is_last \
+             lead(place) OVER turns IS NULL AS is_last{given} \
              FROM {STAGE} WINDOW turns AS (PARTITION BY {group} ORDER BY place)) AS given \
              WHERE is_last)"
         )
@@ -279,25 +243,23 @@ impl Merge<'_> {
     }
 
     /// What an update may set: the key stays as it is, and so does what distributes.
-    fn settable(&self, positions: &[usize], key: &[usize]) -> Vec<usize> {
+    fn settable(&self, key: &[usize]) -> Vec<usize> {
         let schema = self.schema.schema();
         let fixed = match (self.distribution, &schema.distributed_by) {
             (Distribution::Citus, Some(name)) => schema.position(name.as_str()),
             _ => None,
         };
-        let mut positions = positions.to_vec();
-        positions.retain(|position| !key.contains(position) && Some(*position) != fixed);
-        positions
+        let may_be_set = |position: &usize| !key.contains(position) && Some(*position) != fixed;
+        (0..schema.properties.len()).filter(may_be_set).collect()
     }
 
-    async fn number(&self, sql: &str) -> Result<u64, Fault> {
+    async fn number(&self, sql: &str) -> Result<u64, tokio_postgres::Error> {
         let row = self.client.query_one(sql, &[]).await?;
         Ok(row.try_get::<_, i64>(0)?.unsigned_abs())
     }
+}
 
-    async fn place(&self, sql: &str) -> Result<Option<u64>, Fault> {
-        let row = self.client.query_one(sql, &[]).await?;
-        let place: Option<i64> = row.try_get(0)?;
-        Ok(place.map(i64::unsigned_abs))
-    }
+/// The mark of one property in what a record gives.
+fn mark(position: usize) -> String {
+    format!("substr({GIVEN}, {}, 1)", position + 1)
 }

@@ -185,10 +185,7 @@ fn sessions_reach_every_shard() {
         let given = batch(&schema, 100, rows(10..30));
         let receipt = write(&storage, upsert, vec![given]).await.expect("a write");
         assert_eq!((receipt.inserted, receipt.updated), (10, 10));
-        let update = WriteMode::Update {
-            key: key.clone(),
-            set: vec![2],
-        };
+        let update = WriteMode::Update { key: key.clone() };
         let given = batch(&schema, 200, rows(25..35));
         assert_fails!(
             write(&storage, update, vec![given]).await,

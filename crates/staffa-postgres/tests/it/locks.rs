@@ -96,7 +96,10 @@ fn a_start_does_not_wait_for_a_bulk_under_way() {
         let storage = open(options.clone()).await;
         let schema = orders();
         create(&storage, &schema).await;
-        let session = storage.writer.begin(&schema, WriteMode::Insert).await;
+        let session = storage
+            .writer
+            .begin(&schema, WriteMode::Insert.into())
+            .await;
         let mut session = session.expect("a session");
         let given = batch(&schema, 0, vec![row! { reference: "a" }]);
         session.append(given).await.expect("a batch");

@@ -59,7 +59,10 @@ fn a_session_whose_backend_is_killed_keeps_nothing() {
     with_database(async |storage, database| {
         let schema = orders();
         create(&storage, &schema).await;
-        let session = storage.writer.begin(&schema, WriteMode::Insert).await;
+        let session = storage
+            .writer
+            .begin(&schema, WriteMode::Insert.into())
+            .await;
         let mut session = session.expect("a session");
         let one = batch(&schema, 0, vec![row! { reference: "a" }]);
         session.append(one).await.expect("a batch");
@@ -90,7 +93,10 @@ fn a_commit_without_an_answer_is_unknown_and_not_sent_again() {
             // What the server had heard of stands, the other does not.
             assert_eq!(all(&storage, &schema).await.len(), 1);
         }
-        let session = storage.writer.begin(&schema, WriteMode::Insert).await;
+        let session = storage
+            .writer
+            .begin(&schema, WriteMode::Insert.into())
+            .await;
         let mut session = session.expect("a session");
         let given = batch(&schema, 5, vec![row! { reference: "session" }]);
         session.append(given).await.expect("a batch");

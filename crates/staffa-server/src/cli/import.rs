@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::Value as Json;
-use staffa_app::{Context, Error, IngestRecords, OnError};
+use staffa_app::{BulkMode, Context, Error, IngestRecords, OnError, Return};
 use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 
 use crate::cli::transfer::{Place, records_path, with_app, with_place};
@@ -212,8 +212,11 @@ async fn import_local(app: &App, request: &Request, source: Source) -> anyhow::R
         format: source.format,
         compression: source.compression,
         csv: request.csv.clone(),
+        mode: BulkMode::Insert,
+        on_conflict: None,
         on_error: request.on_error,
         errors_max: request.errors_max,
+        returning: Return::None,
         body_bytes_max: None,
         body: source.body,
     };
@@ -232,7 +235,7 @@ async fn import_local(app: &App, request: &Request, source: Source) -> anyhow::R
             failed: 1,
             failures: vec![Failure::from(&error)],
         }),
-        Err(Error::Invalid { errors }) => Ok(Summary {
+        Err(Error::Invalid { errors } | Error::Refused { errors }) => Ok(Summary {
             stored: 0,
             failed: errors.len() as u64,
             failures: errors.iter().map(Failure::from).collect(),

@@ -10,7 +10,7 @@ fn file(path: &str) -> String {
     fs::read_to_string(root.join(path)).unwrap()
 }
 
-/// The texts of a ConfigMap, `  name: |` and below it lines that are indented by four.
+/// The texts of a `ConfigMap`, `  name: |` and below it lines that are indented by four.
 fn blocks(text: &str) -> Vec<(&str, String)> {
     let mut blocks: Vec<(&str, String)> = Vec::new();
     let mut is_open = false;

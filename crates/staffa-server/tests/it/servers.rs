@@ -52,7 +52,7 @@ fn sixteen_servers_declare_the_same_schemas_at_once() {
         let start = async |number: usize| {
             let options = staffa_postgres::Options::new(database.url());
             let storage = staffa_postgres::open(options).await.unwrap().storage;
-            let catalog = Catalog::open(storage.catalog.clone()).await.unwrap();
+            let catalog = Catalog::open(Arc::clone(&storage.catalog)).await.unwrap();
             let mut declared = vec![schema(COUNTERS), schema(NOTES), schema(LATER)];
             // In different orders, so that each finds some made and some not.
             declared.rotate_left(number % 3);

@@ -76,6 +76,7 @@ fn check_records(metrics: &Metrics, port: &str, operation: &str, expected: u64) 
 #[test]
 fn every_ending_has_a_label_of_its_own() {
     let violation = UniqueViolation {
+        line: None,
         index: None,
         properties: Vec::new(),
     };
@@ -166,7 +167,7 @@ fn a_call_that_is_dropped_or_never_made_is_not_an_answer() {
 #[test]
 fn a_session_is_measured_by_batch_and_as_a_whole() {
     let (storage, metrics) = open();
-    let mut session = now(storage.writer.begin(&orders(), WriteMode::Insert)).unwrap();
+    let mut session = now(storage.writer.begin(&orders(), WriteMode::Insert.into())).unwrap();
     now(session.append(some_orders(1, 3))).unwrap();
     now(session.append(some_orders(4, 2))).unwrap();
     check_endings(&metrics, "writer", "session", &[]);
@@ -182,7 +183,7 @@ fn a_session_is_measured_by_batch_and_as_a_whole() {
 #[test]
 fn a_session_rolled_back_counts_no_records() {
     let (storage, metrics) = open();
-    let mut session = now(storage.writer.begin(&orders(), WriteMode::Insert)).unwrap();
+    let mut session = now(storage.writer.begin(&orders(), WriteMode::Insert.into())).unwrap();
     now(session.append(some_orders(1, 3))).unwrap();
     drop(session);
     check_endings(&metrics, "writer", "session", &[("cancelled", 1)]);
@@ -196,7 +197,7 @@ fn a_session_that_fails_ends_with_its_error() {
         .writer
         .execute(vec![Change::Create(some_orders(1, 1))]))
     .unwrap();
-    let mut session = now(storage.writer.begin(&orders(), WriteMode::Insert)).unwrap();
+    let mut session = now(storage.writer.begin(&orders(), WriteMode::Insert.into())).unwrap();
     let appended = now(session.append(some_orders(1, 1)));
     // An engine may find the error at once or only when it commits.
     let failed = appended.is_err() || now(session.commit()).is_err();

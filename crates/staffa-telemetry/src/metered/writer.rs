@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use metrics::Counter;
 
 use staffa_domain::ports::{RecordWriter, WriteSession};
-use staffa_domain::{Operation as Change, Outcome, SchemaSnapshot, StorageError, WriteMode};
+use staffa_domain::{Operation as Change, Outcome, SchemaSnapshot, StorageError, WriteOptions};
 
 use crate::metrics::Registry;
 
@@ -42,10 +42,10 @@ impl RecordWriter for MeteredWriter {
     async fn begin(
         &self,
         schema: &Arc<SchemaSnapshot>,
-        mode: WriteMode,
+        options: WriteOptions,
     ) -> Result<Box<dyn WriteSession>, StorageError> {
         let since = Instant::now();
-        let inner = self.begin.time(self.inner.begin(schema, mode)).await?;
+        let inner = self.begin.time(self.inner.begin(schema, options)).await?;
         let meter = Arc::clone(&self.session);
         Ok(Box::new(MeteredSession::new(inner, meter, since)))
     }

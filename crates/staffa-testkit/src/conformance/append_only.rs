@@ -63,7 +63,7 @@ pub async fn changes_are_unsupported(storage: Storage) {
         WriteMode::Delete { key: vec![0] },
     ] {
         assert_fails!(
-            storage.writer.begin(&schema, mode).await,
+            storage.writer.begin(&schema, mode.into()).await,
             StorageError::Unsupported(_)
         );
     }

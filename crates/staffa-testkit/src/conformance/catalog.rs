@@ -130,7 +130,10 @@ pub async fn an_unknown_schema_is_not_found(storage: Storage) {
         StorageError::SchemaNotFound { .. }
     );
     assert_fails!(
-        storage.writer.begin(&schema, WriteMode::Insert).await,
+        storage
+            .writer
+            .begin(&schema, WriteMode::Insert.into())
+            .await,
         StorageError::SchemaNotFound { .. }
     );
     assert_fails!(
@@ -162,7 +165,7 @@ pub async fn writes_against_a_moved_schema_are_refused(storage: Storage) {
         StorageError::SchemaMoved { .. }
     );
     assert_fails!(
-        storage.writer.begin(&first, WriteMode::Insert).await,
+        storage.writer.begin(&first, WriteMode::Insert.into()).await,
         StorageError::SchemaMoved { .. }
     );
     let new = second(&first);

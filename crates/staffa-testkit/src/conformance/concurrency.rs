@@ -71,7 +71,10 @@ pub async fn one_replace_wins_each_version(storage: Storage) {
 pub async fn calls_go_on_around_a_session(storage: Storage) {
     let schema = orders();
     create(&storage, &schema).await;
-    let session = storage.writer.begin(&schema, WriteMode::Insert).await;
+    let session = storage
+        .writer
+        .begin(&schema, WriteMode::Insert.into())
+        .await;
     let mut session = session.expect("a session");
     let calls: Vec<_> = (0..16_u64)
         .map(|n| {

@@ -26,8 +26,12 @@ macro_rules! storage_conformance {
                 many_batches_are_one_write, an_empty_session_commits,
                 a_duplicate_undoes_the_session, a_large_session_is_whole;
             modes: upsert_adds_or_replaces, ignore_keeps_the_first, update_sets_what_is_given,
-                delete_removes_by_key, a_missing_key_undoes_the_session,
+                each_record_sets_its_own, parts_need_their_key_alone, delete_removes_by_key, a_missing_key_undoes_the_session,
                 later_records_see_earlier_ones, an_upsert_keeps_other_unique_values;
+            refusals: taken_values_are_left_out, undone_sessions_tell_all, only_so_many_are_told,
+                missing_keys_are_left_out, changes_that_take_other_values_are_left_out,
+                ids_are_told_in_order, a_session_fails_at_the_first;
+            random: records_with_different_keys, records_with_the_same_keys;
             filters: comparisons_on_every_type, nulls_are_unknown, trees_are_three_valued,
                 system_fields_are_filtered, patterns_match_as_defined, text_parts_match_literally,
                 lists_of_any_length_are_searched, items_are_found, negative_zero_equals_zero;

@@ -12,7 +12,10 @@ use crate::{assert_fails, row};
 /// No reader sees a record of a session before its commit, and every one after it.
 pub async fn nothing_is_seen_before_the_commit(storage: Storage) {
     let schema = three_orders(&storage).await;
-    let session = storage.writer.begin(&schema, WriteMode::Insert).await;
+    let session = storage
+        .writer
+        .begin(&schema, WriteMode::Insert.into())
+        .await;
     let mut session = session.expect("a session");
     session
         .append(batch(&schema, 5, vec![row! { reference: "x" }]))
@@ -28,7 +31,10 @@ pub async fn nothing_is_seen_before_the_commit(storage: Storage) {
 pub async fn dropping_a_session_leaves_nothing(storage: Storage) {
     let schema = three_orders(&storage).await;
     for batches in 0..3_u64 {
-        let session = storage.writer.begin(&schema, WriteMode::Insert).await;
+        let session = storage
+            .writer
+            .begin(&schema, WriteMode::Insert.into())
+            .await;
         let mut session = session.expect("a session");
         for n in 0..batches {
             let row = row! { reference: format!("x{n}") };
@@ -70,7 +76,10 @@ pub async fn many_batches_are_one_write(storage: Storage) {
 /// A session without a batch commits and did nothing.
 pub async fn an_empty_session_commits(storage: Storage) {
     let schema = three_orders(&storage).await;
-    let session = storage.writer.begin(&schema, WriteMode::Insert).await;
+    let session = storage
+        .writer
+        .begin(&schema, WriteMode::Insert.into())
+        .await;
     let receipt = session
         .expect("a session")
         .commit()
@@ -119,7 +128,10 @@ pub async fn a_large_session_is_whole(storage: Storage) {
     const RECORDS: u64 = 300_000;
     let schema = readings();
     create(&storage, &schema).await;
-    let session = storage.writer.begin(&schema, WriteMode::Insert).await;
+    let session = storage
+        .writer
+        .begin(&schema, WriteMode::Insert.into())
+        .await;
     let mut session = session.expect("a session");
     for first in (0..RECORDS).step_by(8_192) {
         let rows: Vec<Vec<Value>> = (first..RECORDS.min(first + 8_192))

@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use staffa_domain::ports::{SchemaChange, Storage};
 use staffa_domain::{
     Field, Filter, Operation, Outcome, RecordQuery, SchemaSnapshot, Sort, StampedBatch,
-    StorageError, WriteMode, WriteReceipt,
+    StorageError, WriteMode, WriteOptions, WriteReceipt,
 };
 
 use crate::record::{Record, selected_layout, selected_of};
@@ -40,11 +40,11 @@ pub async fn execute(
 /// Writes batches through one session.
 pub async fn write(
     storage: &Storage,
-    mode: WriteMode,
+    options: impl Into<WriteOptions>,
     batches: Vec<StampedBatch>,
 ) -> Result<WriteReceipt, StorageError> {
     let schema = Arc::clone(batches[0].schema());
-    let mut session = storage.writer.begin(&schema, mode).await?;
+    let mut session = storage.writer.begin(&schema, options.into()).await?;
     for batch in batches {
         session.append(batch).await?;
     }

@@ -71,15 +71,14 @@ impl Content {
         Some(record)
     }
 
-    /// Puts a record in place of the one with its id. After an error the content is void.
+    /// Puts a record in place of the one with its id, or leaves that where it is refused.
     pub(super) fn replace(&mut self, record: Record) -> Result<(), Taken> {
-        self.remove(record.id);
-        self.insert(record)
-    }
-
-    /// Whether these properties, in any order, are a unique group.
-    pub(super) fn is_key(&self, positions: &[usize]) -> bool {
-        self.group(positions).is_some()
+        let before = self.remove(record.id);
+        let replaced = self.insert(record);
+        if let (Err(_), Some(before)) = (&replaced, before) {
+            self.insert(before)?;
+        }
+        replaced
     }
 
     /// The stored record with the same key as this one; a null in the key matches none.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use staffa_domain::error::UniqueViolation;
 use staffa_domain::ports::{RecordWriter, WriteSession};
 use staffa_domain::{
-    Operation, Outcome, RecordId, SchemaSnapshot, StampedBatch, StorageError, WriteMode,
-    WriteReceipt,
+    Operation, Outcome, RecordId, Refusal, RefusalReason, Refusals, SchemaSnapshot, StampedBatch,
+    StorageError, Value, WriteMode, WriteOptions, WriteReceipt,
 };
 
 use super::content::{Content, Taken};
@@ -21,21 +21,14 @@ impl RecordWriter for MemoryEngine {
     async fn begin(
         &self,
         schema: &Arc<SchemaSnapshot>,
-        mode: WriteMode,
+        options: WriteOptions,
     ) -> Result<Box<dyn WriteSession>, StorageError> {
-        let state = self.snapshot()?;
-        let kept = state.kept_at(schema)?;
-        if let Some(key) = key_of(&mode) {
-            refuse_append_only(schema)?;
-            if !kept.content.is_key(key) {
-                let message = "a key must be the primary key or a unique property";
-                return Err(StorageError::Unsupported(message.to_owned()));
-            }
-        }
+        self.snapshot()?.kept_at(schema)?;
+        options.mode.check(schema.schema())?;
         Ok(Box::new(MemorySession {
             engine: self.clone(),
             schema: Arc::clone(schema),
-            mode,
+            options,
             batches: Vec::new(),
         }))
     }
@@ -52,16 +45,6 @@ impl RecordWriter for MemoryEngine {
     }
 }
 
-fn key_of(mode: &WriteMode) -> Option<&[usize]> {
-    match mode {
-        WriteMode::Insert => None,
-        WriteMode::Upsert { key }
-        | WriteMode::Ignore { key }
-        | WriteMode::Update { key, .. }
-        | WriteMode::Delete { key } => Some(key),
-    }
-}
-
 fn refuse_append_only(schema: &SchemaSnapshot) -> Result<(), StorageError> {
     if schema.schema().append_only {
         let message = "an append_only schema takes new records only";
@@ -74,6 +57,7 @@ fn taken(index: u64) -> impl FnOnce(Taken) -> StorageError {
     move |properties| StorageError::UniqueViolation {
         violation: UniqueViolation {
             index: Some(index),
+            line: None,
             properties,
         },
     }
@@ -145,85 +129,132 @@ fn check_version(
 struct MemorySession {
     engine: MemoryEngine,
     schema: Arc<SchemaSnapshot>,
-    mode: WriteMode,
+    options: WriteOptions,
     batches: Vec<StampedBatch>,
 }
 
 #[async_trait]
 impl WriteSession for MemorySession {
     async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError> {
-        if batch.schema().version() != self.schema.version() {
-            return Err(super::moved(self.schema.name()));
-        }
+        self.options.mode.check_batch(&self.schema, &batch)?;
         self.batches.push(batch);
         Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<WriteReceipt, StorageError> {
-        self.engine.change(|state| {
-            let mut receipt = WriteReceipt {
-                commit: state.commit,
-                ..WriteReceipt::default()
-            };
+        let mut undone = None;
+        let done = self.engine.change(|state| {
+            let mut load = Load::new(state.commit, &self.options);
             let content = state.content_at(&self.schema)?;
             for batch in &self.batches {
-                let records = records_of(&self.schema, batch.records());
-                for (row, record) in records.into_iter().enumerate() {
-                    write(
-                        content,
-                        &self.mode,
-                        batch.origin(row).0,
-                        record,
-                        &mut receipt,
-                    )?;
-                }
+                load.write(content, batch)?;
             }
-            Ok(receipt)
-        })
+            if load.refusals.undo() {
+                undone = Some(load.receipt());
+                // The state stays as it was.
+                return Err(StorageError::Conflict);
+            }
+            Ok(load.receipt())
+        });
+        undone.map_or(done, Ok)
     }
 }
 
-fn write(
-    content: &mut Content,
-    mode: &WriteMode,
-    index: u64,
-    record: Record,
-    receipt: &mut WriteReceipt,
-) -> Result<(), StorageError> {
-    let stored = key_of(mode).and_then(|key| content.same_key(key, &record).cloned());
-    let missing = || StorageError::RecordNotFound {
-        operation: usize::try_from(index).unwrap_or(usize::MAX),
-    };
-    let (change, count) = match (mode, stored) {
-        (WriteMode::Insert, _) | (WriteMode::Upsert { .. } | WriteMode::Ignore { .. }, None) => {
-            (content.insert(record), &mut receipt.inserted)
+/// A session's work at its commit.
+struct Load<'a> {
+    options: &'a WriteOptions,
+    receipt: WriteReceipt,
+    refusals: Refusals,
+}
+
+impl<'a> Load<'a> {
+    fn new(commit: u64, options: &'a WriteOptions) -> Self {
+        Self {
+            options,
+            receipt: WriteReceipt {
+                commit,
+                ..WriteReceipt::default()
+            },
+            refusals: Refusals::new(options.on_refusal),
         }
-        (WriteMode::Upsert { .. }, Some(stored)) => {
-            let next = next_version(&stored, &record, record.values.clone());
-            (content.replace(next), &mut receipt.updated)
-        }
-        (WriteMode::Ignore { .. }, Some(_)) => (Ok(()), &mut receipt.ignored),
-        (WriteMode::Update { set, .. }, Some(stored)) => {
-            let mut values = stored.values.clone();
-            for position in set {
-                values[*position] = record.values[*position].clone();
+    }
+
+    fn receipt(self) -> WriteReceipt {
+        self.refusals.complete(self.receipt)
+    }
+
+    fn write(&mut self, content: &mut Content, batch: &StampedBatch) -> Result<(), StorageError> {
+        let records = records_of(batch.schema(), batch.records());
+        for (row, record) in records.into_iter().enumerate() {
+            match self.write_one(content, record, &|position| gives(batch, row, position)) {
+                Ok(id) if self.options.tells_ids => self.receipt.ids.push(id),
+                Ok(_) => {}
+                Err(reason) => {
+                    let (index, line) = batch.origin(row);
+                    self.refusals.note(Refusal {
+                        index,
+                        line,
+                        reason,
+                    })?;
+                }
             }
-            let next = next_version(&stored, &record, values);
-            (content.replace(next), &mut receipt.updated)
         }
-        (WriteMode::Delete { .. }, Some(stored)) => {
-            content.remove(stored.id);
-            (Ok(()), &mut receipt.deleted)
-        }
-        (WriteMode::Update { .. } | WriteMode::Delete { .. }, None) => return Err(missing()),
-    };
-    change.map_err(taken(index))?;
-    *count += 1;
-    Ok(())
+        Ok(())
+    }
+
+    /// Answers the id of the record that the given one became or met.
+    fn write_one(
+        &mut self,
+        content: &mut Content,
+        record: Record,
+        gives: &dyn Fn(usize) -> bool,
+    ) -> Result<RecordId, RefusalReason> {
+        let (mode, receipt) = (&self.options.mode, &mut self.receipt);
+        let stored = mode
+            .key()
+            .and_then(|key| content.same_key(key, &record).cloned());
+        let id = stored.as_ref().map_or(record.id, |stored| stored.id);
+        let (change, count) = match (mode, stored) {
+            (WriteMode::Insert, _)
+            | (WriteMode::Upsert { .. } | WriteMode::Ignore { .. }, None) => {
+                (content.insert(record), &mut receipt.inserted)
+            }
+            (WriteMode::Upsert { .. }, Some(stored)) => {
+                let next = next_version(&stored, &record, record.values.clone());
+                (content.replace(next), &mut receipt.updated)
+            }
+            (WriteMode::Ignore { .. }, Some(_)) => (Ok(()), &mut receipt.ignored),
+            (WriteMode::Update { .. }, Some(stored)) => {
+                let mut values = stored.values.clone();
+                for (position, value) in values.iter_mut().enumerate() {
+                    if gives(position) {
+                        value.clone_from(&record.values[position]);
+                    }
+                }
+                let next = next_version(&stored, &record, values);
+                (content.replace(next), &mut receipt.updated)
+            }
+            (WriteMode::Delete { .. }, Some(stored)) => {
+                content.remove(stored.id);
+                (Ok(()), &mut receipt.deleted)
+            }
+            (WriteMode::Update { .. } | WriteMode::Delete { .. }, None) => {
+                return Err(RefusalReason::Missing);
+            }
+        };
+        change.map_err(RefusalReason::Taken)?;
+        *count += 1;
+        Ok(id)
+    }
+}
+
+/// Whether a record gives a property; a whole one gives all.
+fn gives(batch: &StampedBatch, row: usize, position: usize) -> bool {
+    batch.given().is_none_or(|given| given[position].by(row))
 }
 
 /// The stored record keeps its identity and creation; the request's record gives the time.
-fn next_version(stored: &Record, given: &Record, values: Vec<staffa_domain::Value>) -> Record {
+fn next_version(stored: &Record, given: &Record, values: Vec<Value>) -> Record {
     Record {
         id: stored.id,
         created_at: stored.created_at,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, new_null_array};
 use arrow_schema::Schema as ArrowSchema;
 
-use staffa_domain::batch::Origin;
+use staffa_domain::batch::{Given, Origin};
 use staffa_domain::schema::{SchemaSnapshot, UnknownProperties};
 use staffa_domain::{DecodedBatch, RecordError};
 
@@ -74,7 +74,16 @@ impl Mapping {
         Ok(())
     }
 
-    fn map_piece(&mut self, source: &RecordBatch) -> Result<DecodedBatch, DecodeError> {
+    /// What has a column is given by every record.
+    fn given(&self) -> Vec<Given> {
+        let sources = self.sources.iter();
+        sources
+            .map(|source| source.map_or(Given::None, |_| Given::All))
+            .collect()
+    }
+
+    /// Maps a batch of at most `batch_rows` records.
+    pub(super) fn map_piece(&mut self, source: &RecordBatch) -> Result<DecodedBatch, DecodeError> {
         let len = source.num_rows();
         let mut errors = Vec::new();
         let mut properties = Vec::with_capacity(self.sources.len());
@@ -82,7 +91,11 @@ impl Mapping {
         let declared = self.schema.schema().properties.iter();
         for ((property, field), index) in declared.zip(layout).zip(&self.sources) {
             let Some(index) = index else {
-                properties.push(repeat(property, field.data_type(), len));
+                properties.push(if self.options.parts {
+                    new_null_array(field.data_type(), len)
+                } else {
+                    repeat(property, field.data_type(), len)
+                });
                 continue;
             };
             let column = source.column(*index);
@@ -113,6 +126,7 @@ impl Mapping {
             schema: Arc::clone(&self.schema),
             properties,
             len,
+            given: self.options.parts.then(|| self.given()),
             origin,
             errors,
         })

@@ -1,36 +1,59 @@
 //! The Arrow IPC stream format, from chunks.
 
 use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 
 use staffa_domain::DecodedBatch;
 use staffa_domain::schema::SchemaSnapshot;
 
+use super::gate::Gate;
+use super::malformed;
 use super::mapping::Mapping;
 use crate::decode::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
-/// Reads an Arrow IPC stream.
+/// Reads an Arrow IPC stream. What it has received is mapped piece by piece as it is taken.
 #[derive(Debug)]
 pub(in crate::decode) struct ArrowDecoder {
+    gate: Gate,
     stream: StreamDecoder,
     schema: Arc<SchemaSnapshot>,
     options: DecodeOptions,
     mapping: Option<Mapping>,
-    ready: VecDeque<DecodedBatch>,
+    received: VecDeque<RecordBatch>,
+    failed: Option<DecodeError>,
 }
 
 impl ArrowDecoder {
     pub(in crate::decode) fn new(schema: Arc<SchemaSnapshot>, options: DecodeOptions) -> Self {
         Self {
+            gate: Gate::new(options.held_bytes_max),
             stream: StreamDecoder::new(),
             schema,
             options,
             mapping: None,
-            ready: VecDeque::new(),
+            received: VecDeque::new(),
+            failed: None,
         }
+    }
+
+    fn read(&mut self, message: Vec<u8>) -> Result<(), DecodeError> {
+        let mut buffer = Buffer::from_vec(message);
+        while !buffer.is_empty() {
+            // Some of what a message says of itself the reader asserts instead of checking it.
+            let decoded = panic::catch_unwind(AssertUnwindSafe(|| self.stream.decode(&mut buffer)));
+            let decoded = decoded.ok().and_then(Result::ok);
+            let decoded = decoded.ok_or_else(|| malformed("the body is no Arrow IPC stream"))?;
+            if self.stream.schema().is_some() {
+                self.mapping()?;
+            }
+            self.received.extend(decoded);
+        }
+        Ok(())
     }
 
     fn mapping(&mut self) -> Result<&mut Mapping, DecodeError> {
@@ -46,40 +69,56 @@ impl ArrowDecoder {
         };
         Ok(self.mapping.insert(mapping))
     }
-}
 
-fn malformed(why: &str) -> DecodeError {
-    DecodeError::new(DecodeErrorCode::MalformedArrow, why)
+    fn next_piece(&mut self) -> Result<Option<DecodedBatch>, DecodeError> {
+        let most = self.options.batch_rows.max(1);
+        while let Some(batch) = self.received.pop_front() {
+            let rows = batch.num_rows();
+            if rows == 0 {
+                continue;
+            }
+            let len = rows.min(most);
+            if rows > len {
+                self.received.push_front(batch.slice(len, rows - len));
+            }
+            return self.mapping()?.map_piece(&batch.slice(0, len)).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn check(&mut self) -> Result<(), DecodeError> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
 }
 
 impl BatchDecoder for ArrowDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
-        let mut buffer = Buffer::from(chunk);
-        loop {
-            let decoded = self.stream.decode(&mut buffer);
-            let decoded = decoded.map_err(|_| malformed("the body is no Arrow IPC stream"))?;
-            if self.stream.schema().is_some() {
-                self.mapping()?;
-            }
-            let Some(batch) = decoded else {
-                return Ok(());
-            };
-            let mut ready = std::mem::take(&mut self.ready);
-            let outcome = self
-                .mapping()?
-                .map(&batch, &mut |batch| ready.push_back(batch));
-            self.ready = ready;
-            outcome?;
+        self.check()?;
+        let mut rest = chunk;
+        while let Some(message) = self.gate.take(&mut rest)? {
+            self.read(message)?;
         }
+        Ok(())
     }
 
     fn take(&mut self) -> Option<DecodedBatch> {
-        self.ready.pop_front()
+        match self.next_piece() {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.received.clear();
+                self.failed = Some(error);
+                None
+            }
+        }
     }
 
     fn finish(&mut self) -> Result<(), DecodeError> {
-        let cut = |_| DecodeError::new(DecodeErrorCode::Truncated, "the stream ends too early");
-        self.stream.finish().map_err(cut)?;
+        self.check()?;
+        let cut = || DecodeError::new(DecodeErrorCode::Truncated, "the stream ends too early");
+        if self.gate.is_within() {
+            return Err(cut());
+        }
+        self.stream.finish().map_err(|_| cut())?;
         self.mapping().map(|_| ())
     }
 }

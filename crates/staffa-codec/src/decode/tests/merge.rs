@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow_select::concat::concat_batches;
 use serde_json::{Value, json};
 
+use staffa_domain::DecodedBatch;
 use staffa_domain::batch::id_array;
 use staffa_domain::record::RecordId;
+use staffa_domain::schema::SchemaSnapshot;
 
-use super::super::{decode_object, merge_patch};
+use super::super::{MergePatch, decode_object};
 use super::{rows, schema, things};
-use crate::decode::DecodeErrorCode;
+use crate::decode::{DecodeError, DecodeErrorCode};
 
 /// A stored record with these properties.
 fn stored(data: &Value) -> RecordBatch {
@@ -25,6 +28,14 @@ fn stored(data: &Value) -> RecordBatch {
     ];
     columns.extend(batch.properties);
     RecordBatch::try_new(Arc::clone(schema.record_layout()), columns).unwrap()
+}
+
+fn merge_patch(
+    schema: Arc<SchemaSnapshot>,
+    before: &RecordBatch,
+    patch: &[u8],
+) -> Result<DecodedBatch, DecodeError> {
+    MergePatch::read(schema, patch).map(|patch| patch.apply(before))
 }
 
 fn merged(before: &Value, patch: &str) -> Value {
@@ -145,4 +156,17 @@ fn defaults_do_not_overwrite() {
     let before = RecordBatch::try_new(Arc::clone(schema.record_layout()), columns).unwrap();
     let batch = merge_patch(schema, &before, b"{}").unwrap();
     assert_eq!(rows(&batch), json!([{"n": 3}]));
+}
+
+#[test]
+fn one_patch_is_applied_to_many_records() {
+    let before = [json!({"b": 1, "i": {"x": 1}}), json!({"a": "z", "b": 2})];
+    let before: Vec<_> = before.iter().map(stored).collect();
+    let before = concat_batches(things().record_layout(), &before).unwrap();
+    let patch = MergePatch::read(things(), br#"{"b":null,"c":1.5,"i":{"y":2}}"#).unwrap();
+    let found = rows(&patch.apply(&before));
+    let seen = |at: usize| ["a", "b", "c", "i"].map(|name| found[at][name].clone());
+    assert_eq!(json!(seen(0)), json!([null, null, 1.5, {"x": 1, "y": 2}]));
+    assert_eq!(json!(seen(1)), json!(["z", null, 1.5, {"y": 2}]));
+    assert_eq!(patch.apply(&before.slice(0, 0)).len, 0);
 }

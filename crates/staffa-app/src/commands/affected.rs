@@ -1,0 +1,117 @@
+//! Changing every record that a filter matches: found in one snapshot, changed in one atomic
+//! write, and only if each is still what it was.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use futures_util::TryStreamExt;
+use staffa_domain::{Filter, Operation, RecordQuery, SchemaSnapshot, StorageError};
+
+use crate::commands::Commands;
+use crate::commands::read_modify_write::refuse_append_only;
+use crate::context::{Context, Stage};
+use crate::error::Error;
+
+/// Which records a change concerns, and how many it may be.
+#[derive(Debug, Clone)]
+pub struct Affected {
+    /// The schema of the records.
+    pub schema: Arc<SchemaSnapshot>,
+    /// What they match.
+    pub filter: Filter,
+    /// How many there may be at most; at more nothing is done.
+    pub affected_max: u64,
+    /// Whether they are counted only.
+    pub dry_run: bool,
+}
+
+/// Makes the operations that change some records, which are laid out as asked for.
+type Build<'b> = dyn Fn(&RecordBatch) -> Result<Vec<Operation>, Error> + Send + Sync + 'b;
+
+impl Commands {
+    /// Changes the records that match by what `build` makes of them, all or none, and answers
+    /// how many. When another write comes in between, it looks again. Records that come to
+    /// match after it has looked stay as they are.
+    pub(super) async fn change_affected(
+        &self,
+        ctx: &Context,
+        affected: &Affected,
+        (select, build): (Option<Vec<usize>>, &Build<'_>),
+    ) -> Result<u64, Error> {
+        refuse_append_only(&affected.schema)?;
+        if affected.dry_run {
+            return self.count_affected(ctx, affected).await;
+        }
+        for _ in 0..=self.limits.retries_max {
+            let mut operations = Vec::new();
+            for batch in self.find_affected(ctx, affected, select.clone()).await? {
+                operations.extend(ctx.time(Stage::Validate, || build(&batch))?);
+                tokio::task::coop::consume_budget().await;
+            }
+            let changed = operations.len();
+            if changed == 0 {
+                return Ok(0);
+            }
+            let work = self.writer.execute(operations);
+            match ctx.time_async(Stage::Engine, work).await {
+                Ok(_) => {
+                    ctx.count_records(changed);
+                    return Ok(changed as u64);
+                }
+                Err(StorageError::VersionMismatch { .. } | StorageError::RecordNotFound { .. }) => {
+                }
+                Err(StorageError::UniqueViolation { mut violation }) => {
+                    // The place in the list that was found says nothing to who asked.
+                    violation.index = None;
+                    return Err(Error::UniqueViolation(violation));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Storage(StorageError::Conflict))
+    }
+
+    async fn count_affected(&self, ctx: &Context, affected: &Affected) -> Result<u64, Error> {
+        let count = self
+            .reader
+            .count(&affected.schema, Some(&affected.filter), true);
+        Ok(ctx.time_async(Stage::Engine, count).await?.records)
+    }
+
+    async fn find_affected(
+        &self,
+        ctx: &Context,
+        affected: &Affected,
+        select: Option<Vec<usize>>,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let query = RecordQuery {
+            filter: Some(affected.filter.clone()),
+            limit: Some(affected.affected_max + 1),
+            select,
+            ..RecordQuery::all(Arc::clone(&affected.schema))
+        };
+        let scan = self.reader.scan(query);
+        let mut batches = ctx.time_async(Stage::Engine, scan).await?;
+        let mut found = Vec::new();
+        let (mut records, mut bytes) = (0, 0);
+        while let Some(batch) = ctx.time_async(Stage::Engine, batches.try_next()).await? {
+            records += batch.num_rows() as u64;
+            bytes += batch.get_array_memory_size();
+            if records > affected.affected_max {
+                drop(batches);
+                let most = affected.affected_max;
+                let found = self.count_affected(ctx, affected).await?.max(most + 1);
+                return Err(Error::TooManyAffected { found, most });
+            }
+            if bytes > self.limits.body_bytes_max {
+                let most = self.limits.body_bytes_max;
+                let message = format!(
+                    "the records that match take more than {most} bytes; change less at a time"
+                );
+                return Err(Error::TooLarge(message));
+            }
+            found.push(batch);
+        }
+        Ok(found)
+    }
+}
