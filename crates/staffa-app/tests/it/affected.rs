@@ -249,7 +249,10 @@ async fn a_change_is_made_again_on_what_a_rival_wrote() {
     assert_eq!(left, [(1, json!(1))]);
 }
 
-fn changes() -> BoxedStrategy<Vec<(bool, i64, u64, Option<i64>)>> {
+/// Whether to delete, from which quantity on, how many at most, and what to set.
+type Change = (bool, i64, u64, Option<i64>);
+
+fn changes() -> BoxedStrategy<Vec<Change>> {
     let set = prop_oneof![Just(None), (0..9_i64).prop_map(Some)];
     vec((any::<bool>(), 0..9_i64, 1..6_u64, set), 1..10).boxed()
 }

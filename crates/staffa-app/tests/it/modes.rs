@@ -273,9 +273,8 @@ async fn ids_are_answered_up_to_a_limit() {
     let report = send(&app, ask(BulkMode::Insert, new)).await.unwrap();
     let last = app.all("orders").await.last().map(id_of);
     assert_eq!(report.ids.first().map(ToString::to_string), last);
-    let many: String = (0..6)
-        .map(|n| format!("{{\"reference\":\"m{n}\"}}\n"))
-        .collect();
+    let many = (0..6).map(|n| format!("{{\"reference\":\"m{n}\"}}"));
+    let many = many.collect::<Vec<_>>().join("\n");
     let error = send(&app, ask(BulkMode::Insert, &many)).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge(_)), "{error:?}");
     assert_eq!(app.count("orders").await, 5);
@@ -360,7 +359,10 @@ fn records() -> BoxedStrategy<Vec<Map<String, Json>>> {
     vec(record, 0..8).boxed()
 }
 
-fn bulks() -> BoxedStrategy<Vec<(BulkMode, OnError, Vec<Map<String, Json>>)>> {
+/// A bulk, and what becomes of its bad records.
+type Bulk = (BulkMode, OnError, Vec<Map<String, Json>>);
+
+fn bulks() -> BoxedStrategy<Vec<Bulk>> {
     let modes = vec![
         BulkMode::Insert,
         BulkMode::Upsert,
@@ -372,15 +374,10 @@ fn bulks() -> BoxedStrategy<Vec<(BulkMode, OnError, Vec<Map<String, Json>>)>> {
     vec((select(modes), policy, records()), 1..12).boxed()
 }
 
-async fn check_bulk(
-    app: &App,
-    model: &mut Model,
-    (mode, on_error, records): &(BulkMode, OnError, Vec<Map<String, Json>>),
-) {
-    let text: String = records
-        .iter()
-        .map(|record| format!("{}\n", Json::from(record.clone())))
-        .collect();
+async fn check_bulk(app: &App, model: &mut Model, (mode, on_error, records): &Bulk) {
+    let lines = records.iter().map(|record| Json::from(record.clone()));
+    let lines: Vec<_> = lines.map(|line| line.to_string()).collect();
+    let text = lines.join("\n");
     let mut request = request(*mode, InputFormat::NdJson, &text);
     request.on_error = *on_error;
     let answer = send(app, request).await;

@@ -39,11 +39,11 @@ impl Database {
     }
 
     pub(crate) fn options(&self) -> Options {
-        self.options_for(&self.name)
+        Self::options_for(&self.name)
     }
 
     /// The options for another database of the server.
-    pub(crate) fn options_for(&self, name: &str) -> Options {
+    pub(crate) fn options_for(name: &str) -> Options {
         let mut options = Options::new(address(name));
         options.pool_size = 4;
         options.stream_pool_size = 4;

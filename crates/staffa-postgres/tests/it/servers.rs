@@ -87,8 +87,8 @@ fn a_database_that_cannot_hold_all_text_is_refused() {
         let create =
             format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
         admin.batch_execute(&create).await.expect("a database");
-        let opened = staffa_postgres::open(database.options_for(&name)).await;
-        let error = opened.err().expect("no storage").to_string();
+        let opened = staffa_postgres::open(Database::options_for(&name)).await;
+        let error = opened.expect_err("no storage").to_string();
         assert!(error.contains("LATIN1"), "{error}");
         let drop = format!("DROP DATABASE {name} WITH (FORCE)");
         admin.batch_execute(&drop).await.expect("no database");

@@ -184,7 +184,7 @@ fn check(server: &Running, lots: &BTreeMap<u64, Lot>) {
     for (id, lot) in lots {
         let found = stored(server, *id);
         if lot.bulk > 0 {
-            let whole = found.into_iter().eq(0..lot.bulk);
+            let whole = found.iter().copied().eq(0..lot.bulk);
             let is_right = match lot.fates[0] {
                 Fate::Acknowledged => whole,
                 Fate::Refused => found.is_empty(),
@@ -312,7 +312,7 @@ fn a_database_without_room_refuses_writes_and_answers_reads() {
     if let Err(error) = database.run("postgres", &place) {
         // An earlier run on the same server made it.
         assert_eq!(
-            error.code().map(SqlState::code),
+            error.code().map(tokio_postgres::error::SqlState::code),
             Some("42710"),
             "{error}"
         );

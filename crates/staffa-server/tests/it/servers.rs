@@ -2,6 +2,7 @@
 //! serve what one of them made.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;

@@ -98,6 +98,10 @@ impl Model {
     }
 
     /// Carries one operation out and answers the number of its order; `None` when it fails.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one is whether it succeeds, the inner one whether it has an order"
+    )]
     fn apply(&mut self, op: &Random) -> Option<Option<usize>> {
         let whole = |version| Order {
             version,
