@@ -1,12 +1,14 @@
 //! The current version of every schema, in memory, over the catalog that the engine keeps.
 
-use std::collections::BTreeMap;
+mod internal;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use staffa_codec::document;
 use staffa_domain::ports::{SchemaCatalog, SchemaChange, StoredSchema};
 use staffa_domain::schema::SchemaProblem;
-use staffa_domain::{Schema, SchemaSnapshot, StorageError};
+use staffa_domain::{Schema, SchemaName, SchemaSnapshot, StorageError};
 
 use crate::error::Error;
 
@@ -54,6 +56,8 @@ fn first(problems: &[SchemaProblem]) -> String {
 pub struct Catalog {
     port: Arc<dyn SchemaCatalog>,
     current: RwLock<Arc<Current>>,
+    /// The names of the internal schemas that are known to be stored.
+    internal: RwLock<BTreeSet<String>>,
 }
 
 impl Catalog {
@@ -62,6 +66,7 @@ impl Catalog {
         let catalog = Self {
             port,
             current: RwLock::default(),
+            internal: RwLock::default(),
         };
         catalog.reload().await?;
         for schema in catalog.all().values() {
@@ -85,7 +90,8 @@ impl Catalog {
     /// Reads the stored schemas again.
     pub async fn reload(&self) -> Result<(), StartError> {
         let mut current = Current::new();
-        for stored in self.port.load().await? {
+        let stored = self.port.load().await?.into_iter();
+        for stored in stored.filter(|stored| !SchemaName::is_internal(&stored.name)) {
             let snapshot = read_stored(&stored)?;
             current.insert(stored.name, Arc::new(snapshot));
         }
