@@ -2,7 +2,7 @@
 
 mod internal;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use staffa_codec::document;
@@ -56,8 +56,9 @@ fn first(problems: &[SchemaProblem]) -> String {
 pub struct Catalog {
     port: Arc<dyn SchemaCatalog>,
     current: RwLock<Arc<Current>>,
-    /// The names of the internal schemas that are known to be stored.
-    internal: RwLock<BTreeSet<String>>,
+    /// The names of the internal schemas that are stored, and whether all of each is known to
+    /// be there.
+    internal: RwLock<BTreeMap<String, bool>>,
 }
 
 impl Catalog {
@@ -90,8 +91,11 @@ impl Catalog {
     /// Reads the stored schemas again.
     pub async fn reload(&self) -> Result<(), StartError> {
         let mut current = Current::new();
-        let stored = self.port.load().await?.into_iter();
-        for stored in stored.filter(|stored| !SchemaName::is_internal(&stored.name)) {
+        for stored in self.port.load().await? {
+            if SchemaName::is_internal(&stored.name) {
+                self.note_internal(stored.name);
+                continue;
+            }
             let snapshot = read_stored(&stored)?;
             current.insert(stored.name, Arc::new(snapshot));
         }

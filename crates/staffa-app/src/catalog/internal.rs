@@ -14,7 +14,7 @@ impl Catalog {
         &self,
         schema: &Arc<SchemaSnapshot>,
     ) -> Result<(), StorageError> {
-        if self.has_internal(schema.name()) {
+        if self.internal(schema.name()) == Some(true) {
             return Ok(());
         }
         let change = SchemaChange::Create {
@@ -29,12 +29,24 @@ impl Catalog {
         }
         let known = self.internal.write();
         let mut known = known.unwrap_or_else(PoisonError::into_inner);
-        known.insert(schema.name().to_owned());
+        known.insert(schema.name().to_owned(), true);
         Ok(())
     }
 
-    fn has_internal(&self, name: &str) -> bool {
+    /// Whether anything can be stored by an internal schema.
+    pub(crate) fn has_internal(&self, schema: &SchemaSnapshot) -> bool {
+        self.internal(schema.name()).is_some()
+    }
+
+    pub(super) fn note_internal(&self, name: String) {
+        let known = self.internal.write();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        known.entry(name).or_insert(false);
+    }
+
+    fn internal(&self, name: &str) -> Option<bool> {
         let known = self.internal.read();
-        known.unwrap_or_else(PoisonError::into_inner).contains(name)
+        let known = known.unwrap_or_else(PoisonError::into_inner);
+        known.get(name).copied()
     }
 }

@@ -1,6 +1,7 @@
 //! Keeping answers with what they answer for, finding them, and letting them go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use staffa_domain::batch::{record_created_at, record_id};
@@ -18,6 +19,8 @@ use crate::error::Error;
 
 /// How many answers are let go in one commit.
 const SWEPT_AT_A_TIME: u64 = 1_000;
+/// How often they are looked for.
+const SWEEP_PERIOD: Duration = Duration::from_mins(10);
 
 impl Commands {
     /// Holds a key for a request; refuses it while another request of this process holds it.
@@ -41,8 +44,24 @@ impl Commands {
         Ok(Some(record::read(&found)?))
     }
 
+    /// Lets go of answers when they have been kept long enough, until dropped.
+    pub async fn keep_sweeping(&self) {
+        loop {
+            match self.sweep_keys().await {
+                Ok(0) => {}
+                Ok(swept) => tracing::debug!(swept, "old answers are let go"),
+                Err(error) => tracing::warn!(%error, "old answers could not be let go"),
+            }
+            tokio::time::sleep(SWEEP_PERIOD).await;
+        }
+    }
+
     /// Lets go of the answers that were kept long enough, and says how many.
     pub async fn sweep_keys(&self) -> Result<u64, Error> {
+        if !self.catalog.has_internal(&KEYS) {
+            // Nobody has sent a key yet.
+            return Ok(0);
+        }
         self.catalog.keep_internal(&KEYS).await?;
         let mut swept = 0;
         loop {
@@ -105,6 +124,7 @@ impl Commands {
         once: &Once,
         done: Done<'_>,
     ) -> Result<(StampedBatch, Told), StorageError> {
+        self.catalog.keep_internal(&KEYS).await?;
         let told = once.teller.tell(done).await;
         let told = told.map_err(StorageError::internal)?;
         let fingerprint = once.fingerprint.text();
