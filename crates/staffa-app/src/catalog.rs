@@ -1,12 +1,14 @@
 //! The current version of every schema, in memory, over the catalog that the engine keeps.
 
+mod internal;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use staffa_codec::document;
 use staffa_domain::ports::{SchemaCatalog, SchemaChange, StoredSchema};
 use staffa_domain::schema::SchemaProblem;
-use staffa_domain::{Schema, SchemaSnapshot, StorageError};
+use staffa_domain::{Schema, SchemaName, SchemaSnapshot, StorageError};
 
 use crate::error::Error;
 
@@ -54,6 +56,9 @@ fn first(problems: &[SchemaProblem]) -> String {
 pub struct Catalog {
     port: Arc<dyn SchemaCatalog>,
     current: RwLock<Arc<Current>>,
+    /// The names of the internal schemas that are stored, and whether all of each is known to
+    /// be there.
+    internal: RwLock<BTreeMap<String, bool>>,
 }
 
 impl Catalog {
@@ -62,6 +67,7 @@ impl Catalog {
         let catalog = Self {
             port,
             current: RwLock::default(),
+            internal: RwLock::default(),
         };
         catalog.reload().await?;
         for schema in catalog.all().values() {
@@ -86,6 +92,10 @@ impl Catalog {
     pub async fn reload(&self) -> Result<(), StartError> {
         let mut current = Current::new();
         for stored in self.port.load().await? {
+            if SchemaName::is_internal(&stored.name) {
+                self.note_internal(stored.name);
+                continue;
+            }
             let snapshot = read_stored(&stored)?;
             current.insert(stored.name, Arc::new(snapshot));
         }

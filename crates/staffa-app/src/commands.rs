@@ -28,16 +28,18 @@ pub use run_transaction::StepResult;
 
 use crate::catalog::Catalog;
 use crate::limits::Limits;
+use crate::once::Claims;
 
 /// Everything that can change records. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Commands {
-    catalog: Arc<Catalog>,
-    writer: Arc<dyn RecordWriter>,
-    reader: Arc<dyn RecordReader>,
-    clock: Arc<dyn Clock>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) writer: Arc<dyn RecordWriter>,
+    pub(crate) reader: Arc<dyn RecordReader>,
+    pub(crate) clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
-    limits: Arc<Limits>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) claims: Arc<Claims>,
 }
 
 /// What [`Commands::new`] puts together.
@@ -69,6 +71,7 @@ impl Commands {
             clock,
             ids,
             limits,
+            claims: Arc::default(),
         }
     }
 

@@ -1,7 +1,10 @@
 //! What accompanies one request through the use cases: its id, and where its time went.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+use crate::once::Once;
 
 /// A part of a request's work, for `Server-Timing` and the request's log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,7 @@ pub struct Context {
     request_id: String,
     micros: [AtomicU64; 4],
     records: AtomicU64,
+    once: OnceLock<Once>,
 }
 
 impl Context {
@@ -36,6 +40,16 @@ impl Context {
     /// The request's id.
     pub fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    /// Says that the request has a key, under which its answer is to be kept. Once at most.
+    pub fn set_once(&self, once: Once) {
+        let _ = self.once.set(once);
+    }
+
+    /// The request's key, where it has one.
+    pub fn once(&self) -> Option<&Once> {
+        self.once.get()
     }
 
     /// Runs `work` and adds its time to a stage.

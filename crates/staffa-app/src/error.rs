@@ -59,6 +59,12 @@ pub enum Error {
         /// How many may.
         most: u64,
     },
+    /// A request with the same idempotency key is under way.
+    #[error("a request with this idempotency key is in progress")]
+    KeyInProgress,
+    /// The idempotency key was given to another request.
+    #[error("the idempotency key belongs to another request")]
+    KeyMismatch,
     /// The request asks for more than a limit allows.
     #[error("{0}")]
     TooLarge(String),
@@ -131,6 +137,7 @@ impl Error {
                 | StorageError::StorageFull => true,
                 _ => false,
             },
+            Self::KeyInProgress => true,
             _ => false,
         }
     }

@@ -11,6 +11,7 @@ mod system;
 
 mod commands;
 mod cursor;
+mod once;
 mod queries;
 
 pub use body::{BodyError, ByteStream};
@@ -23,6 +24,7 @@ pub use context::{Context, Stage};
 pub use cursor::CursorKey;
 pub use error::Error;
 pub use limits::Limits;
+pub use once::{Claim, Done, Fingerprint, Kept, Once, Teller, Told};
 pub use queries::{
     Checksum, CountMode, ListRecords, Queries, RecordPage, RecordView, SchemaView, StartAt,
     StreamRecords, StreamView,

@@ -1,5 +1,7 @@
 //! The bounds within which use cases work, all from configuration.
 
+use std::time::Duration;
+
 /// What one request may ask for at most. Beyond each is a clear error, never a slow death.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -27,6 +29,10 @@ pub struct Limits {
     pub operations_max: usize,
     /// How often a read-modify-write is tried again when another write came in between.
     pub retries_max: usize,
+    /// How long the answer to a request with an idempotency key is kept.
+    pub keys_kept_for: Duration,
+    /// Bytes of such an answer; of a longer one only the head is kept.
+    pub kept_answer_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -44,6 +50,8 @@ impl Default for Limits {
             affected_max: 10_000,
             operations_max: 10_000,
             retries_max: 20,
+            keys_kept_for: Duration::from_hours(24),
+            kept_answer_bytes_max: 1 << 20,
         }
     }
 }

@@ -122,9 +122,15 @@ pub trait WriteSession: Debug + Send {
     /// comes at the next call, at the latest from `commit`.
     async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError>;
 
+    /// Says what the commit will answer, but for its number; no batch is taken after it. What
+    /// others write until the commit may still make that fail.
+    async fn settle(&mut self) -> Result<WriteReceipt, StorageError>;
+
     /// Ends the write and answers once it is durable, or once it is undone where refused
-    /// records undo it.
-    async fn commit(self: Box<Self>) -> Result<WriteReceipt, StorageError>;
+    /// records undo it. `also` are new records of any schema that stand or fall with the write;
+    /// a taken id or unique value among them fails it whole.
+    async fn commit(self: Box<Self>, also: Vec<StampedBatch>)
+    -> Result<WriteReceipt, StorageError>;
 }
 
 /// The read side of an engine. Each call sees all that was acknowledged before it. Dropping

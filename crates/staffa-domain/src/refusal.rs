@@ -99,7 +99,7 @@ impl From<Refusal> for StorageError {
 
 /// The refusals of one session as its engine finds them, in the order of the request. What
 /// they lead to is decided here, so that it is the same on every engine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Refusals {
     policy: OnRefusal,
     count: u64,

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::engine::{Engine, LOOK_PERIOD, Link, commit_unknown, draining};
 use crate::error::{Class, Fault};
-use crate::lane::{Lane, append, is_stored, stored_violation};
+use crate::lane::{Lane, append, id_violation, is_stored, stored_violation};
 use crate::transaction::{CommitError, Transaction};
 
 /// How many batches wait for the engine at most.
@@ -78,7 +78,11 @@ impl RecordWriter for Writer {
 
 enum Command {
     Append(StampedBatch),
-    Commit(oneshot::Sender<Result<WriteReceipt, StorageError>>),
+    Settle(oneshot::Sender<WriteReceipt>),
+    Commit(
+        Vec<StampedBatch>,
+        oneshot::Sender<Result<WriteReceipt, StorageError>>,
+    ),
 }
 
 /// The sending side. Dropping it ends the thread's wait for more, and so rolls back there.
@@ -87,6 +91,7 @@ struct Session {
     schema: Arc<SchemaSnapshot>,
     mode: WriteMode,
     commands: mpsc::Sender<Command>,
+    is_settled: bool,
     failure: Arc<Mutex<Option<StorageError>>>,
 }
 
@@ -106,7 +111,7 @@ impl Session {
             refusals: Refusals::new(options.on_refusal),
             options,
             receipt: WriteReceipt::default(),
-            first: None,
+            witness: None,
         };
         let runtime = Handle::current();
         let link = engine.connect()?;
@@ -125,6 +130,7 @@ impl Session {
             schema: Arc::clone(schema),
             mode,
             commands,
+            is_settled: false,
             failure,
         })
     }
@@ -137,14 +143,30 @@ impl Session {
 #[async_trait]
 impl WriteSession for Session {
     async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError> {
+        if self.is_settled {
+            return Err(StorageError::internal("the session is settled"));
+        }
         self.mode.check_batch(&self.schema, &batch)?;
         let sent = self.commands.send(Command::Append(batch)).await;
         sent.map_err(|_| self.failed())
     }
 
-    async fn commit(self: Box<Self>) -> Result<WriteReceipt, StorageError> {
+    async fn settle(&mut self) -> Result<WriteReceipt, StorageError> {
+        self.is_settled = true;
         let (answer, receipt) = oneshot::channel();
-        if self.commands.send(Command::Commit(answer)).await.is_err() {
+        if self.commands.send(Command::Settle(answer)).await.is_err() {
+            return Err(self.failed());
+        }
+        receipt.await.map_err(|_| self.failed())
+    }
+
+    async fn commit(
+        self: Box<Self>,
+        also: Vec<StampedBatch>,
+    ) -> Result<WriteReceipt, StorageError> {
+        let (answer, receipt) = oneshot::channel();
+        let command = Command::Commit(also, answer);
+        if self.commands.send(command).await.is_err() {
             return Err(self.failed());
         }
         match receipt.await {
@@ -174,8 +196,8 @@ struct Load {
     schema: Arc<SchemaSnapshot>,
     options: WriteOptions,
     receipt: WriteReceipt,
-    /// The first record that was added: whether it is stored tells whether a commit stands.
-    first: Option<RecordId>,
+    /// A record that was added: whether it is stored tells whether a commit stands.
+    witness: Option<(Arc<SchemaSnapshot>, RecordId)>,
     refusals: Refusals,
 }
 
@@ -211,8 +233,13 @@ impl Load {
                         }
                     }
                 }
-                Command::Commit(answer) => {
-                    let result = self.commit(&link, transaction);
+                Command::Settle(answer) => {
+                    // Each batch was written, or judged, when it came.
+                    let refusals = self.refusals.clone();
+                    let _ = answer.send(refusals.complete(self.receipt.clone()));
+                }
+                Command::Commit(also, answer) => {
+                    let result = self.commit(&link, transaction, &also);
                     drop(link);
                     let result = result.unwrap_or_else(|| self.resolve());
                     // The write stands even where nobody hears of it.
@@ -244,9 +271,7 @@ impl Load {
             return judged::write(connection, &self.options, batch, outcome);
         }
         append(connection, &self.schema, batch.records())?;
-        if self.first.is_none() && !batch.is_empty() {
-            self.first = Some(batch.id(0));
-        }
+        self.remember(batch);
         self.receipt.inserted += batch.len() as u64;
         if self.options.tells_ids {
             let ids = (0..batch.len()).map(|row| batch.id(row));
@@ -255,18 +280,36 @@ impl Load {
         Ok(Ok(()))
     }
 
+    fn remember(&mut self, batch: &StampedBatch) {
+        if self.witness.is_none() && !batch.is_empty() {
+            self.witness = Some((Arc::clone(batch.schema()), batch.id(0)));
+        }
+    }
+
     /// Answers nothing where the commit is in doubt.
     fn commit(
         &mut self,
         link: &Link,
-        transaction: Transaction<'_>,
+        mut transaction: Transaction<'_>,
+        also: &[StampedBatch],
     ) -> Option<Result<WriteReceipt, StorageError>> {
-        if let Err(error) = self.engine.check_schema(&self.schema) {
-            return Some(Err(error));
+        let schemas = also.iter().map(StampedBatch::schema);
+        for schema in schemas.chain([&self.schema]) {
+            if let Err(error) = self.engine.check_schema(schema) {
+                return Some(Err(error));
+            }
         }
         if self.refusals.undo() {
             drop(transaction);
             return Some(Ok(self.done()));
+        }
+        for batch in also {
+            let add = |connection: &_| append(connection, batch.schema(), batch.records());
+            if let Err(fault) = transaction.run(add) {
+                drop(transaction);
+                return Some(Err(self.explain_also(link, fault, batch)));
+            }
+            self.remember(batch);
         }
         Some(match transaction.commit() {
             Ok(committed) => {
@@ -275,7 +318,9 @@ impl Load {
             }
             Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
                 // Only a write that committed meanwhile can have taken the value.
-                Err(if self.goes_straight() {
+                Err(if is_any_stored(link, also) {
+                    id_violation(None)
+                } else if self.goes_straight() {
                     stored_violation(link, &self.schema, &fault.text)
                 } else {
                     StorageError::Conflict
@@ -298,11 +343,11 @@ impl Load {
 
     /// Waits until the engine is open again and looks whether a commit in doubt stands.
     fn resolve(mut self) -> Result<WriteReceipt, StorageError> {
-        let Some(first) = self.first else {
+        let Some((schema, id)) = self.witness.take() else {
             return Err(commit_unknown());
         };
         let link = self.engine.wait_for_link().ok_or(commit_unknown())?;
-        match is_stored(&link, &self.schema, first) {
+        match is_stored(&link, &schema, id) {
             Ok(true) => {
                 self.receipt.commit = self.engine.last_commit();
                 Ok(self.done())
@@ -325,4 +370,20 @@ impl Load {
             _ => self.engine.answer(fault, &self.schema),
         }
     }
+    fn explain_also(&self, link: &Link, fault: Fault, batch: &StampedBatch) -> StorageError {
+        match fault.class {
+            Class::Constraint => violation::locate(link, batch, &fault.text),
+            _ => self.engine.answer(fault, batch.schema()),
+        }
+    }
+}
+
+/// Whether some record of the batches has an id that is taken.
+fn is_any_stored(link: &Link, batches: &[StampedBatch]) -> bool {
+    let is_stored = |batch: &StampedBatch, row| {
+        let found = is_stored(link, batch.schema(), batch.id(row));
+        found.is_ok_and(|found| found)
+    };
+    let mut batches = batches.iter();
+    batches.any(|batch| (0..batch.len()).any(|row| is_stored(batch, row)))
 }

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod finish;
+mod keyed;
 mod tracked;
 
 use std::any::Any;
@@ -23,10 +24,12 @@ use tower::{Service, ServiceExt};
 use tower_http::compression::Compression;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
+use staffa_app::Commands;
+
 use crate::exchange::Exchange;
 use crate::held::{Bodies, Held};
 use crate::problem::{Code, Problem};
-use crate::state::{Observer, Settings};
+use crate::state::{ApiState, Observer, Settings};
 
 /// The routes with everything around them, as one service. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +41,7 @@ pub struct Api {
 struct Around {
     settings: Arc<Settings>,
     observer: Option<Observer>,
+    commands: Commands,
     in_flight: Arc<AtomicUsize>,
     bodies: Arc<Bodies>,
 }
@@ -51,11 +55,12 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    pub(crate) fn new(router: Router, settings: Settings, observer: Option<Observer>) -> Self {
+    pub(crate) fn new(router: Router, state: ApiState) -> Self {
         let around = Around {
-            bodies: Bodies::new(settings.bodies_bytes_max),
-            settings: Arc::new(settings),
-            observer,
+            bodies: Bodies::new(state.settings.bodies_bytes_max),
+            settings: Arc::new(state.settings),
+            observer: state.observer,
+            commands: state.commands,
             in_flight: Arc::default(),
         };
         Self {
@@ -90,13 +95,19 @@ impl Api {
     }
 
     /// Runs the routes: within the deadline, and with a panic turned into an answer.
-    async fn run(self, request: Request<Body>, exchange: &Exchange) -> Response {
+    async fn run(self, request: Request<Body>, exchange: &Arc<Exchange>) -> Response {
         let is_read = request.method() == Method::GET || request.uri().path().ends_with("/query");
         let deadline = match is_transfer(request.uri().path()) {
             true => self.around.settings.transfer_timeout,
             false => self.around.settings.request_timeout,
         };
-        let work = AssertUnwindSafe(route(self.router, request)).catch_unwind();
+        let work = if keyed::is_keyed(&request) {
+            let (exchange, commands) = (Arc::clone(exchange), self.around.commands.clone());
+            keyed::answer(self.router, request, exchange, commands).boxed()
+        } else {
+            route(self.router, request).boxed()
+        };
+        let work = AssertUnwindSafe(work).catch_unwind();
         match tokio::time::timeout(deadline, work).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => Problem::internal(panic_text(panic.as_ref())).into_response(),

@@ -101,6 +101,7 @@ impl Code {
         [
             Self::CONFLICT,
             Self::SCHEMA_MOVED,
+            Self::IDEMPOTENCY_IN_PROGRESS,
             Self::OVERLOADED,
             Self::ENGINE_REOPENING,
             Self::DRAINING,
@@ -123,6 +124,8 @@ impl Code {
     pub(crate) const UNIQUE_VIOLATION: Self = Self::find("unique_violation");
     pub(crate) const CONFLICT: Self = Self::find("conflict");
     pub(crate) const SCHEMA_MOVED: Self = Self::find("schema_moved");
+    pub(crate) const IDEMPOTENCY_IN_PROGRESS: Self = Self::find("idempotency_in_progress");
+    pub(crate) const IDEMPOTENCY_MISMATCH: Self = Self::find("idempotency_mismatch");
     pub(crate) const LENGTH_REQUIRED: Self = Self::find("length_required");
     pub(crate) const TOO_MANY_AFFECTED: Self = Self::find("too_many_affected");
     pub(crate) const VERSION_MISMATCH: Self = Self::find("version_mismatch");

@@ -43,11 +43,7 @@ fn build<'a>(
         router = router.route("/metrics", with_fallback(route, allow));
     }
     let shared = Shared::new(state.clone());
-    Api::new(
-        router.fallback(no_route).with_state(shared),
-        state.settings,
-        state.observer,
-    )
+    Api::new(router.fallback(no_route).with_state(shared), state)
 }
 
 /// The routes of one path, and the answer to methods that it does not have.

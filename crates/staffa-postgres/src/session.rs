@@ -25,7 +25,7 @@ use staffa_domain::{
 };
 
 use crate::copy::encode::{Column, put_row};
-use crate::copy::{HEADER, TRAILER};
+use crate::copy::{CodecError, HEADER, TRAILER};
 use crate::error;
 use crate::monitor::Health;
 use crate::options::Distribution;
@@ -70,6 +70,7 @@ pub(crate) async fn begin(
         origins: Origins::default(),
         gives: Gives::default(),
         failed: false,
+        settled: None,
         health,
         distribution,
     }))
@@ -95,6 +96,8 @@ struct Session {
     origins: Origins,
     gives: Gives,
     failed: bool,
+    /// What the session did, once that is known.
+    settled: Option<WriteReceipt>,
     health: Arc<Health>,
     distribution: Distribution,
 }
@@ -112,24 +115,40 @@ impl std::fmt::Debug for Session {
 impl WriteSession for Session {
     async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError> {
         self.check_usable()?;
+        if self.settled.is_some() {
+            return Err(StorageError::internal("the session is settled"));
+        }
         let answer = self.take(&batch).await;
         self.note(answer)
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<WriteReceipt, StorageError> {
+    async fn settle(&mut self) -> Result<WriteReceipt, StorageError> {
         self.check_usable()?;
+        if let Some(settled) = &self.settled {
+            return Ok(settled.clone());
+        }
         let answer = self.write().await;
-        let mut receipt = self.note(answer)?;
+        let receipt = self.note(answer)?;
+        self.settled = Some(receipt.clone());
+        Ok(receipt)
+    }
+
+    async fn commit(
+        mut self: Box<Self>,
+        also: Vec<StampedBatch>,
+    ) -> Result<WriteReceipt, StorageError> {
+        let mut receipt = self.settle().await?;
+        if receipt.refused > 0 && matches!(self.options.on_refusal, OnRefusal::Undo { .. }) {
+            self.transaction.roll_back().await;
+            return Ok(receipt);
+        }
+        let answer = self.complete(&also).await;
+        self.note(answer)?;
         let Self {
-            options,
             transaction,
             health,
             ..
         } = *self;
-        if receipt.refused > 0 && matches!(options.on_refusal, OnRefusal::Undo { .. }) {
-            transaction.roll_back().await;
-            return Ok(receipt);
-        }
         match transaction.commit(COMMIT_PATIENCE).await {
             Ok(commit) => {
                 receipt.commit = health.note_commit(commit);
@@ -166,18 +185,8 @@ impl Session {
         if self.copy.is_none() {
             self.start_copy().await?;
         }
-        let records = batch.records();
-        let append_only = self.schema.schema().append_only;
         let given = stage::has_given(&self.options.mode).then(|| self.gives.note(batch));
-        let mut columns = records
-            .columns()
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| {
-                !(append_only && [system::UPDATED_AT, system::VERSION].contains(index))
-            })
-            .map(|(_, array)| Column::new(&**array))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut columns = stored_columns(batch)?;
         if let Some(given) = &given {
             columns.push(Column::new(given)?);
         }
@@ -243,22 +252,53 @@ impl Session {
         if let Some(mut copy) = self.copy.take() {
             let copied = copy.as_mut().finish().await.map_err(|e| self.map(e))?;
             if stage::is_needed(&self.schema, &self.options) {
-                receipt = self.settle(copied).await?;
+                receipt = self.merge(copied).await?;
             } else {
                 receipt.inserted = copied;
             }
         }
-        let stored = self
-            .transaction
-            .stored_versions(&[self.schema.name()])
-            .await;
-        let stored = stored.map_err(|e| self.map(e))?;
-        let wanted = vec![(self.schema.name().to_owned(), self.schema.version())];
-        check_versions(&wanted, &stored)?;
         Ok(receipt)
     }
 
-    async fn settle(&self, records: u64) -> Result<WriteReceipt, StorageError> {
+    /// Adds what belongs to the same commit, and makes sure that no schema has moved.
+    async fn complete(&self, also: &[StampedBatch]) -> Result<(), StorageError> {
+        let mut wanted = vec![(self.schema.name().to_owned(), self.schema.version())];
+        for batch in also {
+            let schema = batch.schema();
+            self.add(batch).await.map_err(|fault| match fault {
+                AddFault::Codec(error) => error.into(),
+                AddFault::Server(error) if error::is_lost(&error) => {
+                    StorageError::Unavailable(Unavailable::Reopening)
+                }
+                AddFault::Server(error) => error::of_schema(error, schema),
+            })?;
+            wanted.push((schema.name().to_owned(), schema.version()));
+        }
+        let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+        let stored = self.transaction.stored_versions(&names).await;
+        check_versions(&wanted, &stored.map_err(|e| self.map(e))?)
+    }
+
+    async fn add(&self, batch: &StampedBatch) -> Result<(), AddFault> {
+        let schema = batch.schema();
+        let columns = names::columns(schema).join(", ");
+        let table = names::table(schema);
+        let sql = format!("COPY {table} ({columns}) FROM STDIN (FORMAT binary)");
+        let columns = stored_columns(batch)?;
+        let mut rows = BytesMut::from(HEADER);
+        for row in 0..batch.len() {
+            put_row(&columns, row, &mut rows);
+        }
+        rows.extend_from_slice(TRAILER);
+        let copy = self.transaction.client().copy_in(&sql).await?;
+        let mut copy: Pin<Box<CopyInSink<Bytes>>> = Box::pin(copy);
+        let fed = copy.feed(rows.freeze()).await;
+        // What the server said last, if anything, says why it takes no more.
+        copy.as_mut().finish().await?;
+        Ok(fed?)
+    }
+
+    async fn merge(&self, records: u64) -> Result<WriteReceipt, StorageError> {
         let settle = settle::Settle {
             schema: &self.schema,
             client: self.transaction.client(),
@@ -291,4 +331,34 @@ impl Session {
             other => other,
         }
     }
+}
+
+/// Why further records were not added.
+enum AddFault {
+    Codec(CodecError),
+    Server(tokio_postgres::Error),
+}
+
+impl From<CodecError> for AddFault {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for AddFault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+/// The arrays of the columns that the table of the batch's schema has.
+fn stored_columns(batch: &StampedBatch) -> Result<Vec<Column<'_>>, CodecError> {
+    let append_only = batch.schema().schema().append_only;
+    let arrays = batch.records().columns().iter().enumerate();
+    arrays
+        .filter(|(index, _)| {
+            !(append_only && [system::UPDATED_AT, system::VERSION].contains(index))
+        })
+        .map(|(_, array)| Column::new(&**array))
+        .collect()
 }

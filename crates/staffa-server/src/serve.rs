@@ -68,7 +68,9 @@ impl Server {
         let main = serve(self.main, router(state), options, draining.clone());
         let main = tokio::spawn(main);
         let catalog = Arc::clone(app.commands.catalog());
+        let commands = app.commands.clone();
         let background = [
+            tokio::spawn(async move { commands.keep_sweeping().await }),
             tokio::spawn(self.signals.drain(draining)),
             tokio::spawn(async move { catalog.follow().await }),
         ];

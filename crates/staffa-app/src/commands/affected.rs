@@ -11,6 +11,7 @@ use crate::commands::Commands;
 use crate::commands::read_modify_write::refuse_append_only;
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::once::Done;
 
 /// Which records a change concerns, and how many it may be.
 #[derive(Debug, Clone)]
@@ -49,11 +50,11 @@ impl Commands {
                 tokio::task::coop::consume_budget().await;
             }
             let changed = operations.len();
-            if changed == 0 {
+            if changed == 0 && ctx.once().is_none() {
                 return Ok(0);
             }
-            let work = self.writer.execute(operations);
-            match ctx.time_async(Stage::Engine, work).await {
+            let done = Done::Affected(changed as u64);
+            match self.execute(ctx, operations, done).await {
                 Ok(_) => {
                     ctx.count_records(changed);
                     return Ok(changed as u64);

@@ -112,7 +112,8 @@ struct Lot {
 async fn commit(ctx: &Context, lot: &mut Lot) -> Result<usize, Error> {
     let Lot { session, records } = std::mem::take(lot);
     if let Some(session) = session {
-        ctx.time_async(Stage::Engine, session.commit()).await?;
+        ctx.time_async(Stage::Engine, session.commit(Vec::new()))
+            .await?;
     }
     ctx.count_records(records);
     Ok(records)

@@ -9,6 +9,7 @@ use crate::commands::Commands;
 use crate::commands::sink::decode_options;
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::once::Done;
 use crate::queries::RecordView;
 
 impl Commands {
@@ -21,7 +22,7 @@ impl Commands {
     ) -> Result<RecordView, Error> {
         let schema = self.catalog.get(schema)?;
         let decoded = ctx.time(Stage::Decode, || decode::decode_object(schema, body))?;
-        self.store_record(ctx, decoded).await
+        self.store_record(ctx, decoded, false).await
     }
 
     /// Creates a record from `{"schema_name": …, "data": {…}}`. Answers once it is durable.
@@ -31,7 +32,7 @@ impl Commands {
         body: &Bytes,
     ) -> Result<RecordView, Error> {
         let decoded = ctx.time(Stage::Decode, || self.open_envelope(body))?;
-        self.store_record(ctx, decoded).await
+        self.store_record(ctx, decoded, true).await
     }
 
     fn open_envelope(&self, body: &Bytes) -> Result<DecodedBatch, Error> {
@@ -54,6 +55,7 @@ impl Commands {
         &self,
         ctx: &Context,
         decoded: DecodedBatch,
+        enveloped: bool,
     ) -> Result<RecordView, Error> {
         let (valid, errors) = ctx.time(Stage::Validate, || validate(decoded));
         if !errors.is_empty() {
@@ -62,8 +64,12 @@ impl Commands {
         let ids = self.ids.next_ids(1);
         let stamped = valid.stamp(&ids, self.clock.now());
         let view = RecordView::new(stamped.schema(), stamped.records().clone());
-        let work = self.writer.execute(vec![Operation::Create(stamped)]);
-        ctx.time_async(Stage::Engine, work).await?;
+        let done = Done::Created {
+            view: &view,
+            enveloped,
+        };
+        self.execute(ctx, vec![Operation::Create(stamped)], done)
+            .await?;
         ctx.count_records(1);
         Ok(view)
     }

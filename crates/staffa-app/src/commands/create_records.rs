@@ -45,7 +45,7 @@ impl std::fmt::Debug for CreateRecords {
 }
 
 /// What was created.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CreatedRecords {
     /// The schema they belong to.
     pub schema: Arc<SchemaSnapshot>,
@@ -72,6 +72,7 @@ impl Commands {
             on_error: OnError::Abort,
             errors_max: request.errors_max,
             returning: request.returning,
+            enveloped: true,
         };
         let mut sink: Option<Sink<'_>> = None;
         let mut bytes = 0usize;

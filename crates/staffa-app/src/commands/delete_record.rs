@@ -6,8 +6,9 @@ use staffa_domain::{Operation, RecordId, StorageError};
 
 use crate::commands::read_modify_write::refuse_append_only;
 use crate::commands::{Commands, Precondition};
-use crate::context::{Context, Stage};
+use crate::context::Context;
 use crate::error::Error;
+use crate::once::Done;
 
 impl Commands {
     /// Removes a record. Answers once that is durable.
@@ -35,10 +36,7 @@ impl Commands {
                 id,
                 expected,
             };
-            match ctx
-                .time_async(Stage::Engine, self.writer.execute(vec![delete]))
-                .await
-            {
+            match self.execute(ctx, vec![delete], Done::Deleted).await {
                 Ok(_) => {
                     ctx.count_records(1);
                     return Ok(());

@@ -64,7 +64,7 @@ impl std::fmt::Debug for IngestRecords {
 }
 
 /// What became of the records.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct IngestReport {
     /// Records in the body.
     pub received: u64,
@@ -112,6 +112,7 @@ impl Commands {
             on_error: request.on_error,
             errors_max: request.errors_max,
             returning: request.returning,
+            enveloped: false,
         };
         let mut sink = Sink::new(self, ctx, schema, options);
         let mut body = request.body;

@@ -13,6 +13,7 @@ use staffa_domain::{
 use crate::commands::Commands;
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::once::Done;
 use crate::queries::RecordView;
 
 /// What a request insists on (RFC 9110 §13).
@@ -65,10 +66,7 @@ impl Commands {
                 batch: next,
                 expected: version,
             }];
-            match ctx
-                .time_async(Stage::Engine, self.writer.execute(replace))
-                .await
-            {
+            match self.execute(ctx, replace, Done::Changed(&view)).await {
                 Ok(_) => {
                     ctx.count_records(1);
                     return Ok(view);

@@ -15,6 +15,7 @@ use staffa_domain::{RecordId, StorageError};
 use crate::commands::Commands;
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::once::Done;
 use crate::queries::RecordView;
 
 use plan::{Planner, Prepared, Source};
@@ -44,11 +45,11 @@ impl Commands {
         let prepared = self.prepare_steps(ctx, steps).await?;
         for _ in 0..=self.limits.retries_max {
             let plan = Planner::new(self, ctx).plan(&prepared).await?;
-            if plan.operations.is_empty() {
+            if plan.operations.is_empty() && ctx.once().is_none() {
                 return Ok(plan.results);
             }
-            let work = self.writer.execute(plan.operations);
-            match ctx.time_async(Stage::Engine, work).await {
+            let done = Done::Steps(&plan.results);
+            match self.execute(ctx, plan.operations, done).await {
                 Ok(_) => {
                     let changed = plan.results.iter();
                     ctx.count_records(changed.filter(|result| result.id.is_some()).count());

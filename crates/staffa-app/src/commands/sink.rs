@@ -12,10 +12,11 @@ use staffa_domain::{
     validate, validate_parts,
 };
 
-use crate::commands::{Commands, IngestReport, OnError, Return};
+use crate::commands::{Commands, CreatedRecords, IngestReport, OnError, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::once::{Done, Once, Told};
 
 /// How records are read under these limits.
 pub(super) fn decode_options(limits: &Limits) -> DecodeOptions {
@@ -35,6 +36,8 @@ pub(super) struct SinkOptions {
     pub(super) on_error: OnError,
     pub(super) errors_max: usize,
     pub(super) returning: Return,
+    /// Whether the request was an envelope that names the schema.
+    pub(super) enveloped: bool,
 }
 
 /// One atomic write in the making. The first batch is held back: a request that has no
@@ -122,8 +125,13 @@ impl<'a> Sink<'a> {
                 self.commit().await?
             }
         };
-        self.settle(receipt)?;
-        Ok((self.report, self.stored))
+        let report = std::mem::take(&mut self.report);
+        let report = self.settle(report, receipt)?;
+        let receipt = &report.receipt;
+        let changed = receipt.inserted + receipt.updated + receipt.deleted;
+        let changed = usize::try_from(changed).unwrap_or(usize::MAX);
+        self.ctx.count_records(changed);
+        Ok((report, self.stored))
     }
 
     fn check(&self, mut decoded: DecodedBatch) -> (ValidBatch, Vec<RecordError>) {
@@ -176,8 +184,11 @@ impl<'a> Sink<'a> {
     }
 
     /// Puts what the engine did, and what it refused, into the report.
-    fn settle(&mut self, mut receipt: WriteReceipt) -> Result<(), Error> {
-        let report = &mut self.report;
+    fn settle(
+        &self,
+        mut report: IngestReport,
+        mut receipt: WriteReceipt,
+    ) -> Result<IngestReport, Error> {
         let refusals = std::mem::take(&mut receipt.refusals);
         report.failed += receipt.refused;
         report.errors_truncated |= receipt.refused > refusals.len() as u64;
@@ -195,13 +206,37 @@ impl<'a> Sink<'a> {
             return Err(Error::Refused { errors });
         }
         if !self.knows_ids() {
-            self.report.ids = std::mem::take(&mut receipt.ids);
+            report.ids = std::mem::take(&mut receipt.ids);
         }
-        let changed = receipt.inserted + receipt.updated + receipt.deleted;
-        self.ctx
-            .count_records(usize::try_from(changed).unwrap_or(usize::MAX));
-        self.report.receipt = receipt;
-        Ok(())
+        report.receipt = receipt;
+        Ok(report)
+    }
+
+    /// The record of the answer to a request with a key, where the write will stand.
+    async fn tell(
+        &mut self,
+        once: &Once,
+        receipt: WriteReceipt,
+    ) -> Result<Option<(StampedBatch, Told)>, StorageError> {
+        let Ok(report) = self.settle(self.report.clone(), receipt) else {
+            return Ok(None);
+        };
+        if report.failed > 0 && self.options.on_error == OnError::Abort {
+            return Ok(None);
+        }
+        let returning = self.options.returning;
+        if !self.options.enveloped {
+            let done = Done::Ingested(&report, returning);
+            return self.commands.tell(once, done).await.map(Some);
+        }
+        let created = CreatedRecords {
+            schema: Arc::clone(&self.schema),
+            created: report.receipt.inserted,
+            ids: report.ids,
+            records: self.stored.clone(),
+        };
+        let done = Done::CreatedMany(&created, returning);
+        self.commands.tell(once, done).await.map(Some)
     }
 
     /// What the engine does with records that it must refuse. New records that are all or
@@ -246,24 +281,35 @@ impl<'a> Sink<'a> {
     }
 
     async fn commit(&mut self) -> Result<WriteReceipt, Error> {
-        match self.session.take() {
-            Some(session) => Ok(self.ctx.time_async(Stage::Engine, session.commit()).await?),
-            None => Ok(WriteReceipt::default()),
-        }
+        let (mut session, once) = match (self.session.take(), self.ctx.once()) {
+            (Some(session), Some(once)) => (session, once),
+            (Some(session), None) => {
+                let commit = session.commit(Vec::new());
+                return Ok(self.ctx.time_async(Stage::Engine, commit).await?);
+            }
+            (None, _) => return Ok(self.add(Vec::new(), WriteReceipt::default()).await?),
+        };
+        let settled = self.ctx.time_async(Stage::Engine, session.settle()).await?;
+        let Some((record, told)) = self.tell(once, settled).await? else {
+            let commit = session.commit(Vec::new());
+            return Ok(self.ctx.time_async(Stage::Engine, commit).await?);
+        };
+        let commit = session.commit(vec![record]);
+        let result = self.ctx.time_async(Stage::Engine, commit).await;
+        Ok(once.end(result, told)?)
     }
 
     /// Adds one batch in a commit shared with others. Where one of its values is taken, a
     /// session of its own finds out which, and adds the others if those may stand alone.
     async fn execute(&mut self, batch: StampedBatch) -> Result<WriteReceipt, Error> {
+        let done = WriteReceipt {
+            inserted: batch.len() as u64,
+            ids: self.ids_of(&batch),
+            ..WriteReceipt::default()
+        };
         let create = vec![Operation::Create(batch.clone())];
-        let work = self.commands.writer.execute(create);
-        match self.ctx.time_async(Stage::Engine, work).await {
-            Ok(done) => Ok(WriteReceipt {
-                inserted: batch.len() as u64,
-                ids: self.ids_of(&batch),
-                commit: done.commit,
-                ..WriteReceipt::default()
-            }),
+        match self.add(create, done).await {
+            Ok(done) => Ok(done),
             Err(StorageError::UniqueViolation { .. }) => {
                 let told_max = self.options.errors_max;
                 let session = self.begin(match self.options.on_error {
@@ -276,6 +322,31 @@ impl<'a> Sink<'a> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Carries operations out, which are known to do this, and keeps the answer with them.
+    async fn add(
+        &mut self,
+        mut operations: Vec<Operation>,
+        done: WriteReceipt,
+    ) -> Result<WriteReceipt, StorageError> {
+        let mut answer = None;
+        if let Some(once) = self.ctx.once()
+            && let Some((record, told)) = self.tell(once, done.clone()).await?
+        {
+            operations.push(Operation::Create(record));
+            answer = Some((once, told));
+        }
+        if operations.is_empty() {
+            return Ok(done);
+        }
+        let work = self.commands.writer.execute(operations);
+        let mut result = self.ctx.time_async(Stage::Engine, work).await;
+        if let Some((once, told)) = answer {
+            result = once.end(result, told);
+        }
+        let commit = result?.commit;
+        Ok(WriteReceipt { commit, ..done })
     }
 
     fn ids_of(&self, batch: &StampedBatch) -> Vec<RecordId> {

@@ -9,5 +9,6 @@ mod create;
 mod declare;
 mod ingest;
 mod modes;
+mod once;
 mod pages;
 mod transactions;

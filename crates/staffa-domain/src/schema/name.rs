@@ -21,7 +21,7 @@ pub enum NameError {
 /// The longest name, in bytes.
 const NAME_LEN_MAX: usize = 63;
 
-/// A schema's name: `^[a-z][a-z0-9_]{0,62}$`, and not `bulk`.
+/// A schema's name: `^[a-z][a-z0-9_]{0,62}$`, and not `bulk`; or one of the program's own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SchemaName(Arc<str>);
 
@@ -44,6 +44,22 @@ impl SchemaName {
             return Err(NameError::Reserved(text.to_owned()));
         }
         Ok(Self(text.into()))
+    }
+
+    /// The name of a schema that the program keeps for itself, `^_[a-z0-9_]{1,62}$`, which no
+    /// user can have.
+    pub fn internal(text: &str) -> Result<Self, NameError> {
+        let rest = text.strip_prefix('_').ok_or(NameError::Schema)?;
+        let is_plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_');
+        if rest.is_empty() || text.len() > NAME_LEN_MAX || !rest.bytes().all(is_plain) {
+            return Err(NameError::Schema);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Whether a schema of this name is the program's own.
+    pub fn is_internal(text: &str) -> bool {
+        text.starts_with('_')
     }
 }
 

@@ -152,7 +152,7 @@ async fn streams_and_sessions_let_go_of_a_lost_engine() {
     let mut stream = bed.storage.reader.scan(query).await.unwrap();
     bed.engine.mark_lost();
     bed.wait_until_ready().await;
-    let refused = session.commit().await;
+    let refused = session.commit(Vec::new()).await;
     let reopening = StorageError::Unavailable(Unavailable::Reopening);
     assert_eq!(
         refused.unwrap_err().to_string(),

@@ -1,5 +1,6 @@
 //! What each operation takes and answers.
 
+use http::Method;
 use serde_json::{Map, Value as Json, json};
 
 use staffa_domain::SchemaSnapshot;
@@ -30,7 +31,13 @@ pub(super) fn describe(route: &Route, schema: Option<&SchemaSnapshot>, schemas: 
     out.insert("operationId".into(), id.into());
     out.insert("tags".into(), json!([tag]));
     out.insert("summary".into(), told.summary.into());
-    if let Some(parameters) = told.parameters {
+    let mut parameters = told.parameters.unwrap_or_else(|| json!([]));
+    if is_sent_once(route)
+        && let Some(parameters) = parameters.as_array_mut()
+    {
+        parameters.push(params::idempotency_key());
+    }
+    if parameters.as_array().is_some_and(|all| !all.is_empty()) {
         out.insert("parameters".into(), parameters);
     }
     if let Some(content) = told.body {
@@ -41,6 +48,13 @@ pub(super) fn describe(route: &Route, schema: Option<&SchemaSnapshot>, schemas: 
     }
     out.insert("responses".into(), told.answers);
     Json::Object(out)
+}
+
+/// Whether a request may carry a key that lets it be carried out once.
+fn is_sent_once(route: &Route) -> bool {
+    let path = route.path;
+    let is_write = route.method != Method::GET && !path.ends_with("/query");
+    is_write && (path.starts_with("/api/v1/records") || path == "/api/v1/transactions")
 }
 
 struct Told {

@@ -10,6 +10,17 @@ fn header(name: &str, description: &str) -> Json {
     json!({"name": name, "in": "header", "description": description, "schema": {"type": "string"}})
 }
 
+/// What lets a write be sent again without being carried out again.
+pub(super) fn idempotency_key() -> Json {
+    json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Lets the request be sent again: it is carried out once, and the first \
+                        answer is told again with Idempotency-Replayed: true",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    })
+}
+
 fn filters() -> Json {
     json!({
         "name": "filters",

@@ -37,6 +37,15 @@ impl From<Error> for Problem {
                 );
                 Self::new(Code::TOO_MANY_AFFECTED, detail)
             }
+            Error::KeyInProgress => Self::new(
+                Code::IDEMPOTENCY_IN_PROGRESS,
+                "a request with this Idempotency-Key has not ended yet",
+            )
+            .retry_after(1),
+            Error::KeyMismatch => Self::new(
+                Code::IDEMPOTENCY_MISMATCH,
+                "the Idempotency-Key was used for another request",
+            ),
             Error::TooLarge(message) => Self::new(Code::PAYLOAD_TOO_LARGE, message).close(),
             Error::InOperation {
                 operation,

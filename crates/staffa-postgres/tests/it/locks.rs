@@ -109,7 +109,7 @@ fn a_start_does_not_wait_for_a_bulk_under_way() {
         execute(&other, vec![one(&schema, 7)])
             .await
             .expect("a write beside the bulk");
-        session.commit().await.expect("a commit");
+        session.commit(Vec::new()).await.expect("a commit");
         assert_eq!(all(&other, &schema).await.len(), 2);
         // What is missing is made all the same.
         let admin = database.connect().await;

@@ -67,7 +67,7 @@ fn a_session_whose_backend_is_killed_keeps_nothing() {
         let one = batch(&schema, 0, vec![row! { reference: "a" }]);
         session.append(one).await.expect("a batch");
         kill_all(database).await;
-        let answer = session.commit().await;
+        let answer = session.commit(Vec::new()).await;
         assert!(
             matches!(
                 answer,
@@ -101,7 +101,7 @@ fn a_commit_without_an_answer_is_unknown_and_not_sent_again() {
         let given = batch(&schema, 5, vec![row! { reference: "session" }]);
         session.append(given).await.expect("a batch");
         proxy.arm(Cut::After("COMMIT\0"));
-        assert_unknown(&session.commit().await);
+        assert_unknown(&session.commit(Vec::new()).await);
         assert_eq!(all(&storage, &schema).await.len(), 2);
     });
 }

@@ -192,6 +192,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "50",
         "Conditions of one filter",
     ),
+    setting(
+        "idempotency.kept_for",
+        Kind::Duration,
+        "24h",
+        "How long the answer to a request with an Idempotency-Key is kept",
+    ),
+    setting(
+        "idempotency.answer_bytes_max",
+        BYTES,
+        "1MiB",
+        "Bytes of such an answer; of a longer one the status and headers alone are kept",
+    ),
     machine(
         "duckdb.memory_limit",
         Kind::Bytes { min: 64 << 20 },

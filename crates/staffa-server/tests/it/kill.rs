@@ -40,13 +40,13 @@ type Ledger = BTreeMap<u64, Lot>;
 
 static NEXT_LOT: AtomicU64 = AtomicU64::new(1);
 
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
     std::env::var(name).ok()?.parse().ok()
 }
 
 /// A small generator of moments: splitmix64.
-fn random(state: &mut u64, below: u64) -> u64 {
+pub(crate) fn random(state: &mut u64, below: u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -17,6 +17,7 @@ mod killable;
 mod program;
 mod refusals;
 mod scenarios;
+mod send_again;
 mod servers;
 mod transfer;
 mod wire;

@@ -71,16 +71,28 @@ impl WriteSession for MeteredSession {
         result
     }
 
-    async fn commit(self: Box<Self>) -> Result<WriteReceipt, StorageError> {
+    async fn settle(&mut self) -> Result<WriteReceipt, StorageError> {
+        let result = self.inner.settle().await;
+        if let Err(error) = &result {
+            self.whole.set(Ending::of_error(error));
+        }
+        result
+    }
+
+    async fn commit(
+        self: Box<Self>,
+        also: Vec<StampedBatch>,
+    ) -> Result<WriteReceipt, StorageError> {
+        let further: u64 = also.iter().map(|batch| batch.len() as u64).sum();
         let Self {
             inner,
             meter,
             mut whole,
         } = *self;
-        let result = meter.commit.time(inner.commit()).await;
+        let result = meter.commit.time(inner.commit(also)).await;
         whole.set(Ending::of(&result));
         if let Ok(receipt) = &result {
-            let records = receipt.inserted + receipt.updated + receipt.deleted;
+            let records = receipt.inserted + receipt.updated + receipt.deleted + further;
             meter.records.increment(records);
         }
         result

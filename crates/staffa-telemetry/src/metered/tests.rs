@@ -171,7 +171,7 @@ fn a_session_is_measured_by_batch_and_as_a_whole() {
     now(session.append(some_orders(1, 3))).unwrap();
     now(session.append(some_orders(4, 2))).unwrap();
     check_endings(&metrics, "writer", "session", &[]);
-    assert_eq!(now(session.commit()).unwrap().inserted, 5);
+    assert_eq!(now(session.commit(Vec::new())).unwrap().inserted, 5);
 
     check_endings(&metrics, "writer", "begin", &[("ok", 1)]);
     check_endings(&metrics, "writer", "append", &[("ok", 2)]);
@@ -200,7 +200,7 @@ fn a_session_that_fails_ends_with_its_error() {
     let mut session = now(storage.writer.begin(&orders(), WriteMode::Insert.into())).unwrap();
     let appended = now(session.append(some_orders(1, 1)));
     // An engine may find the error at once or only when it commits.
-    let failed = appended.is_err() || now(session.commit()).is_err();
+    let failed = appended.is_err() || now(session.commit(Vec::new())).is_err();
     assert!(failed);
     check_endings(&metrics, "writer", "session", &[("unique_violation", 1)]);
     check_records(&metrics, "writer", "session", 0);

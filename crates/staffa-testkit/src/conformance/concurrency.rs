@@ -91,7 +91,7 @@ pub async fn calls_go_on_around_a_session(storage: Storage) {
             .await
             .expect("a batch");
     }
-    session.commit().await.expect("a commit");
+    session.commit(Vec::new()).await.expect("a commit");
     for answer in join_all(calls).await {
         answer
             .expect("no call panics")

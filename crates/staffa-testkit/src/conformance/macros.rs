@@ -24,7 +24,10 @@ macro_rules! storage_conformance {
                 calls_go_on_around_a_session, calls_of_one_task_keep_their_order;
             sessions: nothing_is_seen_before_the_commit, dropping_a_session_leaves_nothing,
                 many_batches_are_one_write, an_empty_session_commits,
-                a_duplicate_undoes_the_session, a_large_session_is_whole;
+                a_duplicate_undoes_the_session, a_large_session_is_whole,
+                settling_tells_what_the_commit_will, further_records_join_the_commit,
+                a_taken_further_record_undoes_the_session,
+                an_undone_session_adds_nothing_further;
             modes: upsert_adds_or_replaces, ignore_keeps_the_first, update_sets_what_is_given,
                 each_record_sets_its_own, parts_need_their_key_alone, delete_removes_by_key, a_missing_key_undoes_the_session,
                 later_records_see_earlier_ones, an_upsert_keeps_other_unique_values;

@@ -48,7 +48,7 @@ pub async fn write(
     for batch in batches {
         session.append(batch).await?;
     }
-    session.commit().await
+    session.commit(Vec::new()).await
 }
 
 /// Adds batches through one session.

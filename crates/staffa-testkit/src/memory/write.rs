@@ -30,6 +30,7 @@ impl RecordWriter for MemoryEngine {
             schema: Arc::clone(schema),
             options,
             batches: Vec::new(),
+            is_settled: false,
         }))
     }
 
@@ -131,32 +132,60 @@ struct MemorySession {
     schema: Arc<SchemaSnapshot>,
     options: WriteOptions,
     batches: Vec<StampedBatch>,
+    is_settled: bool,
 }
 
 #[async_trait]
 impl WriteSession for MemorySession {
     async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError> {
+        if self.is_settled {
+            return Err(StorageError::internal("the session is settled"));
+        }
         self.options.mode.check_batch(&self.schema, &batch)?;
         self.batches.push(batch);
         Ok(())
     }
 
-    async fn commit(self: Box<Self>) -> Result<WriteReceipt, StorageError> {
+    async fn settle(&mut self) -> Result<WriteReceipt, StorageError> {
+        self.is_settled = true;
+        let mut settled = None;
+        let tried = self.engine.change(|state| {
+            settled = Some(self.load(state)?.receipt());
+            // The state stays as it was.
+            Err::<WriteReceipt, _>(StorageError::Conflict)
+        });
+        settled.map_or(tried, Ok)
+    }
+
+    async fn commit(
+        self: Box<Self>,
+        also: Vec<StampedBatch>,
+    ) -> Result<WriteReceipt, StorageError> {
         let mut undone = None;
         let done = self.engine.change(|state| {
-            let mut load = Load::new(state.commit, &self.options);
-            let content = state.content_at(&self.schema)?;
-            for batch in &self.batches {
-                load.write(content, batch)?;
-            }
+            let load = self.load(state)?;
             if load.refusals.undo() {
                 undone = Some(load.receipt());
                 // The state stays as it was.
                 return Err(StorageError::Conflict);
             }
+            for (index, batch) in also.into_iter().enumerate() {
+                apply(state, index, Operation::Create(batch))?;
+            }
             Ok(load.receipt())
         });
         undone.map_or(done, Ok)
+    }
+}
+
+impl MemorySession {
+    fn load(&self, state: &mut State) -> Result<Load<'_>, StorageError> {
+        let mut load = Load::new(state.commit, &self.options);
+        let content = state.content_at(&self.schema)?;
+        for batch in &self.batches {
+            load.write(content, batch)?;
+        }
+        Ok(load)
     }
 }
 
