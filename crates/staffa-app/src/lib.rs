@@ -24,7 +24,7 @@ pub use cursor::CursorKey;
 pub use error::Error;
 pub use limits::Limits;
 pub use queries::{
-    Checksum, CountMode, ListRecords, Queries, RecordPage, RecordView, SchemaView, StartAt,
-    StreamRecords, StreamView,
+    Checksum, CountMode, GroupView, ListRecords, Queries, RecordPage, RecordView, SchemaView,
+    StartAt, StreamRecords, StreamView,
 };
 pub use system::{SystemClock, UuidV7Source};

@@ -91,7 +91,7 @@ impl Api {
 
     /// Runs the routes: within the deadline, and with a panic turned into an answer.
     async fn run(self, request: Request<Body>, exchange: &Exchange) -> Response {
-        let is_read = request.method() == Method::GET || request.uri().path().ends_with("/query");
+        let is_read = request.method() == Method::GET || is_question(request.uri().path());
         let deadline = match is_transfer(request.uri().path()) {
             true => self.around.settings.transfer_timeout,
             false => self.around.settings.request_timeout,
@@ -124,6 +124,11 @@ impl Service<Request<Body>> for Api {
 /// moving.
 fn is_transfer(path: &str) -> bool {
     path.ends_with("/bulk") || path.ends_with("/stream")
+}
+
+/// Whether a request with a body only asks.
+fn is_question(path: &str) -> bool {
+    path.ends_with("/query") || path.ends_with("/aggregate")
 }
 
 fn late(exchange: &Exchange, is_read: bool) -> Problem {

@@ -101,7 +101,8 @@ impl App {
     fn observer(&self) -> Observer {
         let (metrics, queries) = (self.metrics.clone(), self.queries.clone());
         Arc::new(move |request: &RequestSummary<'_>| {
-            let reads = request.method == "GET" || request.route.ends_with("/query");
+            let asks = ["/query", "/aggregate"].map(|end| request.route.ends_with(end));
+            let reads = request.method == "GET" || asks.contains(&true);
             metrics.record_request(&RequestFigures {
                 method: request.method,
                 route: request.route,

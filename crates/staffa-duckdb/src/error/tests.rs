@@ -112,3 +112,18 @@ fn a_failed_checkpoint_after_a_commit_is_durable() {
     let error = duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some(text.to_owned()));
     assert_eq!(Fault::from(error).class, Class::DurableButInvalid);
 }
+
+#[test]
+fn a_figure_that_its_type_cannot_hold_is_out_of_range() {
+    let (one, _) = two();
+    for figure in [
+        "stddev_samp(v::DOUBLE * 1e308)",
+        "CAST(sum(v::HUGEINT) * 10::HUGEINT ** 38 AS DECIMAL(38,0))",
+        "CAST(sum(v) + 1e300 AS BIGINT)",
+    ] {
+        let result = one.execute_batch(&format!(
+            "SELECT {figure} FROM (VALUES (1::BIGINT), (-1), (3)) AS t (v)"
+        ));
+        assert_eq!(class_of(result), Class::OutOfRange, "{figure}");
+    }
+}

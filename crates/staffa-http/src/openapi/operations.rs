@@ -112,6 +112,15 @@ fn of_one_schema(operation: Operation, name: &str) -> Told {
             let count = of_json("How many there are", reference("count"));
             Told::reading("Count records", vec![(200, count)]).with(params::of_count())
         }
+        Operation::AggregateRecords => Told {
+            summary: "Compute figures over groups of records",
+            parameters: None,
+            body: Some(json_body(reference("aggregation"))),
+            answers: answers(
+                vec![(200, of_json("The groups", reference("groups")))],
+                &OF_A_BODY,
+            ),
+        },
         Operation::GetRecord => {
             let found = of_record("The record", record(), false);
             let known = empty("The reader has this version");
@@ -332,6 +341,7 @@ const fn name(operation: Operation) -> &'static str {
         Operation::QueryRecords => "query_records",
         Operation::StreamRecords => "stream_records",
         Operation::CountRecords => "count_records",
+        Operation::AggregateRecords => "aggregate_records",
         Operation::GetRecord => "get_record",
         Operation::ReplaceRecord => "replace_record",
         Operation::PatchRecord => "patch_record",
