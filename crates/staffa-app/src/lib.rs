@@ -7,6 +7,7 @@ mod catalog;
 mod context;
 mod error;
 mod limits;
+mod reuse;
 mod system;
 
 mod commands;
@@ -27,4 +28,5 @@ pub use queries::{
     Checksum, CountMode, GroupView, ListRecords, Queries, RecordPage, RecordView, SchemaView,
     StartAt, StreamRecords, StreamView,
 };
+pub use reuse::reuse_answers;
 pub use system::{SystemClock, UuidV7Source};

@@ -25,6 +25,8 @@ pub struct Limits {
     pub affected_max: u64,
     /// Operations in one transaction.
     pub operations_max: usize,
+    /// Bytes of answers that are kept for equal questions.
+    pub answers_bytes_max: u64,
     /// How often a read-modify-write is tried again when another write came in between.
     pub retries_max: usize,
 }
@@ -43,6 +45,7 @@ impl Default for Limits {
             filter_conditions_max: 50,
             affected_max: 10_000,
             operations_max: 10_000,
+            answers_bytes_max: 64 << 20,
             retries_max: 20,
         }
     }

@@ -149,7 +149,7 @@ async fn route(mut router: Router, request: Request<Body>) -> Response {
         let Ok(response) = router.call(request).await;
         return response;
     }
-    let worthwhile = SizeAbove::new(1024).and(is_text);
+    let worthwhile = SizeAbove::new(1024).and(may_shrink);
     let Ok(response) = Compression::new(router)
         .compress_when(worthwhile)
         .oneshot(request)
@@ -168,7 +168,8 @@ fn may_compress(headers: &HeaderMap) -> bool {
     })
 }
 
-fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensions) -> bool {
+/// Whether an answer is of a kind that is not packed in itself.
+fn may_shrink(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensions) -> bool {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .map(http::HeaderValue::as_bytes);
@@ -177,10 +178,11 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensions)
             &b"application/json"[..],
             b"application/x-ndjson",
             b"application/schema+json",
+            b"application/vnd.apache.arrow.stream",
             b"text/",
         ]
         .iter()
-        .any(|text| kind.starts_with(text))
+        .any(|known| kind.starts_with(known))
     })
 }
 

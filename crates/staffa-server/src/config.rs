@@ -283,6 +283,7 @@ impl Values<'_> {
             page_offset_max: self.number("limits.page_offset_max"),
             filter_depth_max: self.size("limits.filter_depth_max"),
             filter_conditions_max: self.size("limits.filter_conditions_max"),
+            answers_bytes_max: self.number("limits.answers_bytes_max"),
             ..Limits::default()
         }
     }

@@ -10,4 +10,5 @@ mod declare;
 mod ingest;
 mod modes;
 mod pages;
+mod reuse;
 mod transactions;

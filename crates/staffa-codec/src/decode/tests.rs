@@ -8,6 +8,7 @@ mod errors;
 mod grammar;
 mod limits;
 mod merge;
+mod parquet;
 mod parts;
 mod transaction;
 

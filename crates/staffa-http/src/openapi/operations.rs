@@ -156,6 +156,8 @@ fn stream(record: Json) -> Told {
         "content": {
             "application/x-ndjson": {"schema": {"type": "string", "x-line": record}},
             "text/csv": {"schema": {"type": "string"}},
+            "application/vnd.apache.arrow.stream": {},
+            "application/vnd.apache.parquet": {},
         },
     });
     Told::reading("Stream records", vec![(200, good)]).with(params::of_stream())
@@ -178,6 +180,7 @@ fn ingest(data: Json) -> Told {
             "application/x-ndjson": {"schema": {"type": "string"}},
             "text/csv": {"schema": {"type": "string"}},
             "application/vnd.apache.arrow.stream": {},
+            "application/vnd.apache.parquet": {},
         })),
         answers: answers(good, &[409, 413, 415]),
     }

@@ -192,6 +192,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "50",
         "Conditions of one filter",
     ),
+    setting(
+        "limits.answers_bytes_max",
+        Kind::Bytes { min: 0 },
+        "64MiB",
+        "Bytes of answers kept for equal questions; for an engine that one server alone writes to",
+    ),
     machine(
         "duckdb.memory_limit",
         Kind::Bytes { min: 64 << 20 },
