@@ -7,6 +7,7 @@ mod catalog;
 mod context;
 mod error;
 mod limits;
+mod reuse;
 mod system;
 
 mod commands;
@@ -26,7 +27,8 @@ pub use error::Error;
 pub use limits::Limits;
 pub use once::{Claim, Done, Fingerprint, Kept, Once, Teller, Told};
 pub use queries::{
-    Checksum, CountMode, ListRecords, Queries, RecordPage, RecordView, SchemaView, StartAt,
-    StreamRecords, StreamView,
+    Checksum, CountMode, GroupView, ListRecords, Queries, RecordPage, RecordView, SchemaView,
+    StartAt, StreamRecords, StreamView,
 };
+pub use reuse::reuse_answers;
 pub use system::{SystemClock, UuidV7Source};

@@ -1,5 +1,6 @@
 //! The read side: every use case that only looks, one file each.
 
+mod aggregate_records;
 mod checksum_records;
 mod count_records;
 mod get_record;
@@ -14,6 +15,7 @@ use staffa_domain::batch::{record_id, record_version};
 use staffa_domain::ports::RecordReader;
 use staffa_domain::{RecordId, SchemaSnapshot};
 
+pub use aggregate_records::GroupView;
 pub use checksum_records::Checksum;
 pub use list_records::{CountMode, ListRecords, RecordPage, StartAt};
 pub use list_schemas::SchemaView;

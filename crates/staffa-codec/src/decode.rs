@@ -81,9 +81,10 @@ pub struct DecodeOptions {
     pub batch_rows: usize,
     /// A batch ends after the record with which its input reaches this many bytes.
     pub batch_bytes: usize,
-    /// The most bytes of one record; of a whole body, for Parquet.
+    /// The most bytes of one record.
     pub record_bytes_max: usize,
-    /// The most bytes that are held before any of them can be read: one message of Arrow IPC.
+    /// The most bytes that are held before any of them can be read: one message of Arrow IPC, a
+    /// whole body of Parquet, and one column of a row group of it once unpacked.
     pub held_bytes_max: usize,
     /// How deep a record may nest, itself counted.
     pub depth_max: usize,

@@ -20,7 +20,9 @@ use staffa_domain::record::system;
 use staffa_domain::schema::SchemaSnapshot;
 
 pub use json::JsonRecordEncoder;
-pub use rows::encode_rows;
+pub use rows::encode_groups;
+#[cfg(test)]
+pub(crate) use rows::encode_rows;
 
 /// What one record looks like in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

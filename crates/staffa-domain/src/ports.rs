@@ -158,6 +158,12 @@ pub trait RecordReader: Debug + Send + Sync + 'static {
 
     /// Figures over groups.
     async fn aggregate(&self, question: Aggregate) -> Result<RecordBatch, StorageError>;
+
+    /// A number that rises with every write to a schema and with every change of it, before
+    /// that is acknowledged: an answer begun at one number holds for as long as the number
+    /// stands. None where others write too, so that nobody here can tell, and none while the
+    /// engine does not serve. Cheap, never blocks.
+    fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64>;
 }
 
 /// Whether an engine serves.

@@ -192,7 +192,10 @@ fn change_storage(
         .run(work)
         .map_err(|fault| engine.answer(fault, schema))?;
     match transaction.commit() {
-        Ok(committed) => engine.committed(committed),
+        Ok(committed) => {
+            engine.committed(committed);
+            engine.sequences.advance(schema.name());
+        }
         Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
             return Err(StorageError::Conflict);
         }
@@ -201,7 +204,7 @@ fn change_storage(
             engine.mark_lost();
             return Err(commit_unknown());
         }
-    };
+    }
     // An open bulk session holds a checkpoint up; the maintenance thread makes it later.
     if let Err(error) = link.execute_batch("CHECKPOINT") {
         engine.note(error.into(), "no checkpoint after a change of the catalog");

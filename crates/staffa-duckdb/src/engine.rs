@@ -17,6 +17,7 @@ use staffa_domain::{SchemaSnapshot, StorageError};
 
 use crate::error::{Class, Fault};
 use crate::options::Options;
+use crate::sequence::Sequences;
 use crate::transaction::Committed;
 
 /// The database files that this process has open. A second instance on one file would
@@ -118,6 +119,8 @@ pub(crate) struct Engine {
     state: AtomicU8,
     full: AtomicBool,
     commits: AtomicU64,
+    /// Counts what was written to each schema.
+    pub(crate) sequences: Sequences,
     schemas: RwLock<HashMap<String, Known>>,
 }
 
@@ -135,6 +138,7 @@ impl Engine {
             state: AtomicU8::new(READY),
             full: AtomicBool::new(false),
             commits: AtomicU64::new(first_commit),
+            sequences: Sequences::default(),
             schemas: RwLock::new(HashMap::new()),
         }
     }
@@ -201,6 +205,8 @@ impl Engine {
         let Some(claim) = self.claim.lock().as_ref().map(Arc::clone) else {
             return;
         };
+        // A commit in doubt may turn out to stand.
+        self.sequences.advance_all();
         let mut root = self.root.lock();
         *root = Some(Link::new(connection, claim));
         let reopening =

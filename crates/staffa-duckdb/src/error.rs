@@ -19,6 +19,8 @@ pub(crate) enum Class {
     OutOfMemory,
     /// No room is left on disk.
     StorageFull,
+    /// A figure is beyond what its type can hold.
+    OutOfRange,
     /// A table or a column is not there.
     Missing,
     /// The commit stands, but the checkpoint after it failed and the engine is unusable.
@@ -53,6 +55,8 @@ fn classify(text: &str) -> Class {
         ("Constraint Error", Class::Constraint),
         ("INTERRUPT Error", Class::Interrupted),
         ("Out of Memory Error", Class::OutOfMemory),
+        ("Out of Range Error", Class::OutOfRange),
+        ("Conversion Error", Class::OutOfRange),
         ("Catalog Error", Class::Missing),
         ("Binder Error", Class::Missing),
     ];
@@ -111,6 +115,7 @@ impl Fault {
             Class::Interrupted => StorageError::Timeout,
             Class::OutOfMemory => StorageError::Unavailable(Unavailable::OutOfMemory),
             Class::StorageFull => StorageError::StorageFull,
+            Class::OutOfRange => StorageError::Unsupported("a figure is out of range".to_owned()),
             Class::DurableButInvalid | Class::Fatal => {
                 tracing::error!(error = %self.text, "the engine is unusable");
                 StorageError::Unavailable(Unavailable::Reopening)

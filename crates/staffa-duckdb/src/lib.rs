@@ -11,6 +11,7 @@ mod sql;
 
 mod engine;
 mod open;
+mod sequence;
 mod transaction;
 
 mod inbox;

@@ -156,4 +156,9 @@ impl RecordReader for Reader {
             })
             .await
     }
+
+    fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64> {
+        self.engine.check_ready().ok()?;
+        Some(self.engine.sequences.of(schema.name()))
+    }
 }

@@ -314,6 +314,7 @@ impl Load {
         Some(match transaction.commit() {
             Ok(committed) => {
                 self.receipt.commit = self.engine.committed(committed);
+                self.engine.sequences.advance(self.schema.name());
                 Ok(self.done())
             }
             Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {

@@ -96,7 +96,7 @@ impl Api {
 
     /// Runs the routes: within the deadline, and with a panic turned into an answer.
     async fn run(self, request: Request<Body>, exchange: &Arc<Exchange>) -> Response {
-        let is_read = request.method() == Method::GET || request.uri().path().ends_with("/query");
+        let is_read = request.method() == Method::GET || is_question(request.uri().path());
         let deadline = match is_transfer(request.uri().path()) {
             true => self.around.settings.transfer_timeout,
             false => self.around.settings.request_timeout,
@@ -137,6 +137,11 @@ fn is_transfer(path: &str) -> bool {
     path.ends_with("/bulk") || path.ends_with("/stream")
 }
 
+/// Whether a request with a body only asks.
+fn is_question(path: &str) -> bool {
+    path.ends_with("/query") || path.ends_with("/aggregate")
+}
+
 fn late(exchange: &Exchange, is_read: bool) -> Problem {
     if exchange.is_reading() {
         let detail = "the body did not come in the time that a request may take";
@@ -155,7 +160,7 @@ async fn route(mut router: Router, request: Request<Body>) -> Response {
         let Ok(response) = router.call(request).await;
         return response;
     }
-    let worthwhile = SizeAbove::new(1024).and(is_text);
+    let worthwhile = SizeAbove::new(1024).and(may_shrink);
     let Ok(response) = Compression::new(router)
         .compress_when(worthwhile)
         .oneshot(request)
@@ -174,7 +179,8 @@ fn may_compress(headers: &HeaderMap) -> bool {
     })
 }
 
-fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensions) -> bool {
+/// Whether an answer is of a kind that is not packed in itself.
+fn may_shrink(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensions) -> bool {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .map(http::HeaderValue::as_bytes);
@@ -183,10 +189,11 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensions)
             &b"application/json"[..],
             b"application/x-ndjson",
             b"application/schema+json",
+            b"application/vnd.apache.arrow.stream",
             b"text/",
         ]
         .iter()
-        .any(|text| kind.starts_with(text))
+        .any(|known| kind.starts_with(known))
     })
 }
 

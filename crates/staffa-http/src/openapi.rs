@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the route table and the schemas loaded now: each schema
 //! has paths of its own, with bodies of its own type.
 
+mod aggregate;
 mod answers;
 mod operations;
 mod params;

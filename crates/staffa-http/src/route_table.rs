@@ -18,6 +18,7 @@ pub(crate) enum Operation {
     QueryRecords,
     StreamRecords,
     CountRecords,
+    AggregateRecords,
     GetRecord,
     ReplaceRecord,
     PatchRecord,
@@ -96,6 +97,11 @@ pub(crate) const ROUTES: &[Route] = &[
         Method::GET,
         "/api/v1/records/{schema}/count",
         Operation::CountRecords,
+    ),
+    route(
+        Method::POST,
+        "/api/v1/records/{schema}/aggregate",
+        Operation::AggregateRecords,
     ),
     route(
         Method::GET,

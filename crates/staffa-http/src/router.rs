@@ -107,6 +107,7 @@ fn handler(route: &Route) -> MethodRouter<Shared> {
         Operation::QueryRecords => on(method, routes::query_records::query_records),
         Operation::StreamRecords => on(method, routes::stream_records::stream_records),
         Operation::CountRecords => on(method, routes::count_records::count_records),
+        Operation::AggregateRecords => on(method, routes::aggregate_records::aggregate_records),
         Operation::GetRecord => on(method, routes::get_record::get_record),
         Operation::ReplaceRecord => on(method, routes::replace_record::replace_record),
         Operation::PatchRecord => on(method, routes::patch_record::patch_record),

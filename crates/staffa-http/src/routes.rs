@@ -1,5 +1,6 @@
 //! One handler a route: it reads the request, calls one use case, and writes the answer.
 
+pub(crate) mod aggregate_records;
 pub(crate) mod count_records;
 pub(crate) mod create_record;
 pub(crate) mod create_record_enveloped;

@@ -3,6 +3,7 @@
 pub(crate) mod affected;
 pub(crate) mod created;
 pub(crate) mod done;
+pub(crate) mod groups;
 pub(crate) mod ids;
 pub(crate) mod page;
 pub(crate) mod pieces;

@@ -93,6 +93,11 @@ impl RecordReader for Reader {
         self.whole(sql::aggregate(&question), &question.schema)
             .await
     }
+
+    fn commit_sequence(&self, _: &SchemaSnapshot) -> Option<u64> {
+        // Other servers write to the same database.
+        None
+    }
 }
 
 impl Reader {

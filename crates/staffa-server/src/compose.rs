@@ -31,6 +31,7 @@ pub(crate) async fn compose(config: &Config, declared: Vec<Schema>) -> anyhow::R
     let opened = open(config).await;
     let (storage, cursor_key) = opened.context("the storage can't be opened")?;
     let storage = staffa_telemetry::metered(storage);
+    let storage = staffa_app::reuse_answers(storage, config.limits.answers_bytes_max);
     metrics.watch(Arc::clone(&storage.monitor));
     let monitor = Arc::clone(&storage.monitor);
     match assemble(config, (storage, cursor_key), metrics, declared).await {
@@ -101,7 +102,8 @@ impl App {
     fn observer(&self) -> Observer {
         let (metrics, queries) = (self.metrics.clone(), self.queries.clone());
         Arc::new(move |request: &RequestSummary<'_>| {
-            let reads = request.method == "GET" || request.route.ends_with("/query");
+            let asks = ["/query", "/aggregate"].map(|end| request.route.ends_with(end));
+            let reads = request.method == "GET" || asks.contains(&true);
             metrics.record_request(&RequestFigures {
                 method: request.method,
                 route: request.route,

@@ -283,6 +283,7 @@ impl Values<'_> {
             page_offset_max: self.number("limits.page_offset_max"),
             filter_depth_max: self.size("limits.filter_depth_max"),
             filter_conditions_max: self.size("limits.filter_conditions_max"),
+            answers_bytes_max: self.number("limits.answers_bytes_max"),
             keys_kept_for: self.duration("idempotency.kept_for"),
             kept_answer_bytes_max: self.size("idempotency.answer_bytes_max"),
             ..Limits::default()

@@ -15,6 +15,7 @@ pub mod order;
 pub mod random;
 pub mod reads;
 pub mod refusals;
+pub mod sequences;
 pub mod sessions;
 pub mod streams;
 pub mod values;

@@ -82,6 +82,10 @@ impl RecordReader for FaultyScans {
     async fn aggregate(&self, question: Aggregate) -> Result<RecordBatch, StorageError> {
         self.inner.aggregate(question).await
     }
+
+    fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64> {
+        self.inner.commit_sequence(schema)
+    }
 }
 
 struct Scan {

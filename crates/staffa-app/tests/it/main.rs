@@ -11,4 +11,5 @@ mod ingest;
 mod modes;
 mod once;
 mod pages;
+mod reuse;
 mod transactions;

@@ -8,6 +8,7 @@ mod errors;
 mod grammar;
 mod limits;
 mod merge;
+mod parquet;
 mod parts;
 mod transaction;
 
@@ -143,8 +144,9 @@ fn decode_one(format: InputFormat, schema: &Arc<SchemaSnapshot>, body: &[u8]) ->
 fn rows(batch: &DecodedBatch) -> serde_json::Value {
     let layout = Arc::clone(batch.schema.property_layout());
     let batch = RecordBatch::try_new(layout, batch.properties.clone()).unwrap();
-    let mut out = Vec::new();
-    encode_rows(&batch, &mut out).unwrap();
+    let mut out = b"[".to_vec();
+    encode_rows(&batch, &mut out, &mut true).unwrap();
+    out.push(b']');
     serde_json::from_slice(&out).unwrap()
 }
 

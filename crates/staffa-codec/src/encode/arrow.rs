@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
 use arrow_select::coalesce::BatchCoalescer;
@@ -12,11 +12,14 @@ use super::{BatchEncoder, EncodeError, OutputFormat};
 
 /// How many records a message holds, but for the last: small batches cost a reader more.
 const MESSAGE_ROWS: usize = 16_384;
+/// A message is closed once it has this many bytes, so that memory stays bounded.
+const MESSAGE_BYTES: usize = 8 << 20;
 
 /// Writes records as an Arrow IPC stream of even batches.
 pub(super) struct ArrowStreamEncoder {
     layout: SchemaRef,
     pending: BatchCoalescer,
+    pending_bytes: usize,
     writer: Option<StreamWriter<Vec<u8>>>,
 }
 
@@ -33,6 +36,7 @@ impl ArrowStreamEncoder {
         Self {
             pending: BatchCoalescer::new(Arc::clone(&layout), MESSAGE_ROWS),
             layout,
+            pending_bytes: 0,
             writer: None,
         }
     }
@@ -47,6 +51,13 @@ impl ArrowStreamEncoder {
         out.append(writer.get_mut());
         Ok(())
     }
+}
+
+/// What the rows of a batch take, without what else lies in its buffers.
+fn bytes_of(batch: &RecordBatch) -> Result<usize, EncodeError> {
+    let columns = batch.columns().iter();
+    let sizes = columns.map(|column| column.to_data().get_slice_memory_size());
+    Ok(sizes.sum::<Result<usize, _>>()?)
 }
 
 /// The batch under the announced layout: engines may leave metadata out of theirs.
@@ -66,7 +77,14 @@ impl BatchEncoder for ArrowStreamEncoder {
     }
 
     fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.pending_bytes += bytes_of(batch)?;
         self.pending.push_batch(relaid(batch, &self.layout)?)?;
+        if self.pending_bytes >= MESSAGE_BYTES {
+            self.pending.finish_buffered_batch()?;
+        }
+        if self.pending.has_completed_batch() {
+            self.pending_bytes = 0;
+        }
         self.write_pending(out)
     }
 

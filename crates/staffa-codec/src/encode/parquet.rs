@@ -16,7 +16,7 @@ use super::{BatchEncoder, EncodeError, OutputFormat};
 /// The most records of a row group.
 const GROUP_ROWS: usize = 122_880;
 /// A row group is closed once it has this many bytes, so that memory stays bounded.
-const GROUP_BYTES: usize = 64 << 20;
+const GROUP_BYTES: usize = 16 << 20;
 
 /// Writes records as a Parquet file; bytes come whenever a row group is full.
 pub(super) struct ParquetEncoder {

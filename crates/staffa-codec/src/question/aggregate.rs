@@ -20,6 +20,9 @@ const GROUPS_DEFAULT: u64 = 1_000;
 /// The most `group_by` entries, and the most metrics.
 const OUTPUTS_MAX: usize = 64;
 
+/// The widest group of integers: a larger width is no exact number of its own.
+const WIDTH_MAX: f64 = 9_007_199_254_740_992.0;
+
 const UNITS: [(&str, DateUnit); 7] = [
     ("year", DateUnit::Year),
     ("quarter", DateUnit::Quarter),
@@ -217,6 +220,9 @@ fn parse_width(place: &Place<'_>, kind: &PropertyType) -> Result<f64, QuestionPr
     if width <= 0.0 {
         return Err(place.invalid("a width is larger than zero"));
     }
+    if *kind == PropertyType::Integer && width > WIDTH_MAX {
+        return Err(place.invalid("a width of integers is at most 2^53"));
+    }
     Ok(width)
 }
 
@@ -313,8 +319,12 @@ fn parse_having(
     metrics: &[Metric],
     place: &Place<'_>,
 ) -> Result<Having, QuestionProblem> {
-    place.object(&["metric", "operator", "value"])?;
-    let asked = place.need("metric")?;
+    place.object(&["field", "metric", "operator", "value"])?;
+    // As filters and sort keys have it, or by what it must be.
+    let asked = match place.get("metric") {
+        Some(asked) => asked,
+        None => place.need("field")?,
+    };
     let names = Names(metrics.iter().map(|metric| metric.name.clone()).collect());
     let metric = names.find(asked.text()?, &asked)?;
     let word = place.need("operator")?;
@@ -343,13 +353,16 @@ fn parse_sort(
             .map(str::trim)
             .filter(|part| !part.is_empty())
         {
+            check_keys(keys.len() + 1, place)?;
             let (name, descending) = direction(part);
             let output = names.find(name, place)?;
             keys.push(OutputSort { output, descending });
         }
         return Ok(keys);
     }
-    for part in entries_of(place)? {
+    let parts = place.list()?;
+    check_keys(parts.len(), place)?;
+    for part in parts {
         part.object(&["field", "order"])?;
         let asked = part.need("field")?;
         let output = names.find(asked.text()?, &asked)?;
@@ -359,12 +372,11 @@ fn parse_sort(
     Ok(keys)
 }
 
-fn entries_of<'a>(place: &Place<'a>) -> Result<Vec<Place<'a>>, QuestionProblem> {
-    let list = place.list()?;
-    if list.len() > super::SORT_KEYS_MAX {
+fn check_keys(count: usize, place: &Place<'_>) -> Result<(), QuestionProblem> {
+    if count > super::SORT_KEYS_MAX {
         return Err(place.invalid(format!("a sort has at most {} keys", super::SORT_KEYS_MAX)));
     }
-    Ok(list)
+    Ok(())
 }
 
 fn parse_limit(place: Option<&Place<'_>>) -> Result<u64, QuestionProblem> {

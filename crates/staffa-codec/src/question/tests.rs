@@ -371,7 +371,8 @@ fn an_aggregate_is_read_in_full() {
         "metrics": [{"op": "avg", "field": "dep_delay", "as": "mean"}, {"op": "count"},
             {"op": "percentile", "field": "ratio", "p": 0.95}],
         "filters": [{"field": "late", "operator": "eq", "value": true}],
-        "having": [{"metric": "mean", "operator": "gt", "value": 1}],
+        "having": [{"field": "mean", "operator": "gt", "value": 1},
+            {"metric": "count", "operator": "lt", "value": "9"}],
         "sort": "-mean,carrier",
         "limit": 5,
     });
@@ -387,6 +388,7 @@ fn an_aggregate_is_read_in_full() {
     assert_eq!(read.metrics[2].kind, MetricKind::Percentile(0.95));
     assert_eq!(read.metrics[2].name, "percentile_ratio");
     assert_eq!(read.having[0].value, Value::Number(1.0));
+    assert_eq!(read.having[1].value, Value::Integer(9));
     assert_eq!((read.sort[0].output, read.sort[0].descending), (3, true));
     assert_eq!((read.sort[1].output, read.limit), (0, 5));
     let plain = parse_aggregate(&schema, &json!({"group_by": ["late"]}), &Limits::default());
@@ -413,6 +415,10 @@ fn a_wrong_aggregate_is_refused() {
         "/group_by/0/width",
     );
     refused(
+        json!({"group_by": [{"field": "dep_delay", "width": 1e16}]}),
+        "/group_by/0/width",
+    );
+    refused(
         json!({"metrics": [{"op": "avg", "field": "carrier"}]}),
         "/metrics/0/field",
     );
@@ -427,7 +433,12 @@ fn a_wrong_aggregate_is_refused() {
         "/metrics/0/as",
     );
     refused(json!({"sort": "nope"}), "/sort");
+    refused(json!({"sort": "count,".repeat(17)}), "/sort");
     refused(json!({"limit": 10_001}), "/limit");
+    refused(
+        json!({"having": [{"field": "late", "operator": "eq", "value": 1}]}),
+        "/having/0/field",
+    );
     refused(
         json!({"having": [{"metric": "count", "operator": "like", "value": 1}]}),
         "/having/0/operator",

@@ -112,3 +112,11 @@ fn a_failed_checkpoint_after_a_commit_is_durable() {
     let error = duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some(text.to_owned()));
     assert_eq!(Fault::from(error).class, Class::DurableButInvalid);
 }
+
+#[test]
+fn a_figure_that_its_type_cannot_hold_is_out_of_range() {
+    let (one, _) = two();
+    let result =
+        one.execute_batch("CREATE TABLE big AS SELECT CAST(sum(v) + 1e300 AS BIGINT) FROM t");
+    assert_eq!(class_of(result), Class::OutOfRange);
+}

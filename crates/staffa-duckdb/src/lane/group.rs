@@ -214,7 +214,8 @@ fn attempt(
     let mut commit = Some(0);
     if !good.is_empty() {
         transaction.run(|connection| apply::apply(connection, &good))?;
-        commit = match finish(engine, transaction) {
+        let written = good.iter().map(|item| item.operation);
+        commit = match finish(engine, transaction, written) {
             Ok(commit) => Some(commit),
             Err(Failure::Known(fault)) => return Err(fault),
             Err(Failure::Unknown) => None,
@@ -229,8 +230,21 @@ fn attempt(
     Ok(verdicts.collect())
 }
 
-fn finish(engine: &Engine, transaction: Transaction<'_>) -> Result<u64, Failure> {
-    match transaction.commit() {
+fn finish<'o>(
+    engine: &Engine,
+    transaction: Transaction<'_>,
+    written: impl Iterator<Item = &'o Operation>,
+) -> Result<u64, Failure> {
+    let committed = transaction.commit();
+    // Whatever came of it: the number must have risen before anybody hears of the commit.
+    let mut last = None;
+    for name in written.map(|operation| operation.schema().name()) {
+        // Most groups write to one schema alone.
+        if last.replace(name) != Some(name) {
+            engine.sequences.advance(name);
+        }
+    }
+    match committed {
         Ok(committed) => Ok(engine.committed(committed)),
         Err(CommitError::RolledBack(fault)) => Err(Failure::Known(fault)),
         Err(CommitError::Unknown(fault)) => {
@@ -289,7 +303,7 @@ fn run_alone(
         Ok(transaction) => transaction,
         Err(error) => return Some(Err(error)),
     };
-    match finish(engine, transaction) {
+    match finish(engine, transaction, operations.iter()) {
         Ok(commit) => Some(Ok(Outcome { commit })),
         Err(Failure::Known(fault)) => {
             let schema = written.map(Operation::schema);

@@ -58,7 +58,11 @@ pub(crate) fn create_records(
 }
 
 /// Reads `POST /records/{schema}/bulk`.
-pub(crate) fn ingest_records(call: &Call, request: Request) -> Result<IngestRecords, Problem> {
+pub(crate) fn ingest_records(
+    call: &Call,
+    request: Request,
+    held_bytes_max: usize,
+) -> Result<IngestRecords, Problem> {
     let params = call.params(&INGEST_PARAMS)?;
     let mode = params.word("mode", &MODES)?.unwrap_or_default();
     let names = |text: &str| text.split(',').map(str::to_owned).collect();
@@ -82,7 +86,11 @@ pub(crate) fn ingest_records(call: &Call, request: Request) -> Result<IngestReco
         errors_max,
         returning,
         body_bytes_max,
-        body: open(request, body_bytes_max)?,
+        body: match format {
+            // Its index is at its end, so that it lies in memory as a whole.
+            InputFormat::Parquet => open_held(request, held_bytes_max as u64)?,
+            _ => open(request, body_bytes_max)?,
+        },
     })
 }
 
@@ -101,9 +109,11 @@ fn format(headers: &HeaderMap) -> Result<InputFormat, Problem> {
         Some("application/x-ndjson" | "application/ndjson") => Ok(InputFormat::NdJson),
         Some("text/csv") => Ok(InputFormat::Csv),
         Some("application/vnd.apache.arrow.stream") => Ok(InputFormat::ArrowStream),
+        Some("application/vnd.apache.parquet") => Ok(InputFormat::Parquet),
         _ => Err(unsupported(
             "the Content-Type of a bulk write is application/json (an array), \
-             application/x-ndjson, text/csv or application/vnd.apache.arrow.stream",
+             application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or \
+             application/vnd.apache.parquet",
         )),
     }
 }

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use staffa_app::{ListRecords, Queries};
 use staffa_codec::question;
+use staffa_domain::query::Aggregate;
 
 use super::call::Call;
 use super::params::unknown;
@@ -55,6 +56,23 @@ pub(crate) fn query_records(
         start,
         schema,
     })
+}
+
+/// Reads `POST …/aggregate`.
+pub(crate) fn aggregate_records(
+    queries: &Queries,
+    call: &Call,
+    body: &[u8],
+) -> Result<Aggregate, Problem> {
+    call.params(&[])?;
+    let schema = queries.schema(&call.schema)?;
+    let text: &RawValue = serde_json::from_slice(body).map_err(|error| refused(&error))?;
+    let limits = limits(queries.limits());
+    Ok(question::parse_aggregate_text(
+        &schema,
+        text.get(),
+        &limits,
+    )?)
 }
 
 /// The members of a question, read as strictly as parameters: each known, and once.

@@ -19,12 +19,21 @@ const PARAMS: [&str; 8] = [
     "end_marker",
     SHORT_FILTERS,
 ];
-const TYPES: [(&str, OutputFormat); 2] = [
+const TYPES: [(&str, OutputFormat); 4] = [
     ("application/x-ndjson", OutputFormat::NdJson),
     ("text/csv", OutputFormat::Csv),
+    (
+        "application/vnd.apache.arrow.stream",
+        OutputFormat::ArrowStream,
+    ),
+    ("application/vnd.apache.parquet", OutputFormat::Parquet),
 ];
-const WORDS: [(&str, OutputFormat); 2] =
-    [("ndjson", OutputFormat::NdJson), ("csv", OutputFormat::Csv)];
+const WORDS: [(&str, OutputFormat); 4] = [
+    ("ndjson", OutputFormat::NdJson),
+    ("csv", OutputFormat::Csv),
+    ("arrow", OutputFormat::ArrowStream),
+    ("parquet", OutputFormat::Parquet),
+];
 
 /// The form of a stream.
 #[derive(Debug, Clone, Copy)]

@@ -126,6 +126,15 @@ fn of_one_schema(operation: Operation, name: &str) -> Told {
             let count = of_json("How many there are", reference("count"));
             Told::reading("Count records", vec![(200, count)]).with(params::of_count())
         }
+        Operation::AggregateRecords => Told {
+            summary: "Compute figures over groups of records",
+            parameters: None,
+            body: Some(json_body(reference("aggregation"))),
+            answers: answers(
+                vec![(200, of_json("The groups", reference("groups")))],
+                &OF_A_BODY,
+            ),
+        },
         Operation::GetRecord => {
             let found = of_record("The record", record(), false);
             let known = empty("The reader has this version");
@@ -161,6 +170,8 @@ fn stream(record: Json) -> Told {
         "content": {
             "application/x-ndjson": {"schema": {"type": "string", "x-line": record}},
             "text/csv": {"schema": {"type": "string"}},
+            "application/vnd.apache.arrow.stream": {},
+            "application/vnd.apache.parquet": {},
         },
     });
     Told::reading("Stream records", vec![(200, good)]).with(params::of_stream())
@@ -183,6 +194,7 @@ fn ingest(data: Json) -> Told {
             "application/x-ndjson": {"schema": {"type": "string"}},
             "text/csv": {"schema": {"type": "string"}},
             "application/vnd.apache.arrow.stream": {},
+            "application/vnd.apache.parquet": {},
         })),
         answers: answers(good, &[409, 413, 415]),
     }
@@ -346,6 +358,7 @@ const fn name(operation: Operation) -> &'static str {
         Operation::QueryRecords => "query_records",
         Operation::StreamRecords => "stream_records",
         Operation::CountRecords => "count_records",
+        Operation::AggregateRecords => "aggregate_records",
         Operation::GetRecord => "get_record",
         Operation::ReplaceRecord => "replace_record",
         Operation::PatchRecord => "patch_record",

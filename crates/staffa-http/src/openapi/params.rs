@@ -84,7 +84,7 @@ pub(super) fn of_stream() -> Json {
         query(
             "format",
             "Instead of Accept",
-            json!({"type": "string", "enum": ["ndjson", "csv"]})
+            json!({"type": "string", "enum": ["ndjson", "csv", "arrow", "parquet"]})
         ),
         query(
             "shape",

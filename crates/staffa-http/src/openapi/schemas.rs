@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use staffa_codec::document;
 use staffa_domain::SchemaSnapshot;
 
-use super::Schemas;
+use super::{Schemas, aggregate};
 
 /// A reference to a component schema.
 pub(super) fn reference(name: &str) -> Json {
@@ -85,7 +85,7 @@ fn page(name: &str) -> Json {
     })
 }
 
-fn fixed() -> [(&'static str, Json); 9] {
+fn fixed() -> [(&'static str, Json); 11] {
     [
         ("problem", problem()),
         ("cause", cause()),
@@ -93,6 +93,8 @@ fn fixed() -> [(&'static str, Json); 9] {
         ("filters", filters()),
         ("filter", filter()),
         ("question", question()),
+        ("aggregation", aggregate::aggregation()),
+        ("groups", aggregate::groups()),
         ("report", report()),
         ("count", count()),
         ("affected", affected()),

@@ -13,7 +13,7 @@ pub(crate) async fn ingest_records(
     call: Call,
     request: Request,
 ) -> Answer {
-    let asked = bulk::ingest_records(&call, request)?;
+    let asked = bulk::ingest_records(&call, request, commands.limits().body_bytes_max)?;
     let returning = asked.returning;
     let done = commands.ingest_records(call.context(), asked).await?;
     Ok(report::report(&call.exchange, done, returning))

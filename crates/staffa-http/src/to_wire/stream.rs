@@ -28,6 +28,8 @@ const ROW_COUNT: HeaderName = HeaderName::from_static("x-row-count");
 const STREAM_STATUS: HeaderName = HeaderName::from_static("x-stream-status");
 /// Pieces between the encoder and the connection.
 const QUEUE_LEN: usize = 4;
+/// Bytes of one piece at most: some formats write a whole group of records at once.
+const PIECE_BYTES_MAX: usize = 256 << 10;
 
 /// Starts the answer once the engine has given its first batch: until then an error is still
 /// a problem document.
@@ -165,7 +167,7 @@ impl Task {
         self.encoder
             .start(&mut head)
             .map_err(|error| error.to_string())?;
-        self.send(Frame::data(head.into())).await?;
+        self.send_bytes(head).await?;
         let mut next = first;
         while let Some(batch) = next {
             self.send_batch(&batch).await?;
@@ -187,7 +189,7 @@ impl Task {
             );
             tail.extend_from_slice(line.as_bytes());
         }
-        self.send(Frame::data(tail.into())).await?;
+        self.send_bytes(tail).await?;
         self.send(Frame::trailers(self.trailers())).await
     }
 
@@ -203,16 +205,22 @@ impl Task {
             self.cutter.learn(piece.num_rows(), out.len());
             from += piece.num_rows();
             self.rows += piece.num_rows() as u64;
-            self.send(Frame::data(out.into())).await?;
+            self.send_bytes(out).await?;
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    async fn send(&mut self, frame: Frame<Bytes>) -> Result<(), String> {
-        if frame.data_ref().is_some_and(Bytes::is_empty) {
-            return Ok(());
+    async fn send_bytes(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        let mut bytes = Bytes::from(bytes);
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE_BYTES_MAX));
+            self.send(Frame::data(piece)).await?;
         }
+        Ok(())
+    }
+
+    async fn send(&mut self, frame: Frame<Bytes>) -> Result<(), String> {
         let stall = self.exchange.settings.stream_stall_timeout;
         let sent = self.pieces.send_timeout(frame, stall).await;
         sent.map_err(|_| "the client takes nothing".to_owned())

@@ -141,9 +141,10 @@ async fn what_is_not_understood_is_refused() {
         ("?delimiter=ab", "text/csv", "invalid_parameter"),
         ("?delimiter=%22", "text/csv", "invalid_parameter"),
         ("", "text/plain", "unsupported_media_type"),
+        ("", "application/vnd.apache.parquet", "malformed_json"),
         (
             "",
-            "application/vnd.apache.parquet",
+            "application/vnd.apache.arrow.file",
             "unsupported_media_type",
         ),
     ] {

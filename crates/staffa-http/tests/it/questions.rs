@@ -106,6 +106,64 @@ async fn the_same_as_a_body() {
 }
 
 #[tokio::test]
+async fn figures_over_groups() {
+    let app = App::new().await.with_orders(4).await;
+    let aggregate = format!("{ORDERS}/aggregate");
+    let body = r#"{"group_by":[{"field":"quantity","width":2,"as":"pair"}],
+        "metrics":[{"op":"count"},{"op":"sum","field":"quantity"}],
+        "having":[{"field":"count","operator":"gt","value":"1"}],"sort":"-pair"}"#;
+    assert_snapshot!("groups", app.post(&aggregate, body).await.show());
+    // More groups than are encoded in one piece.
+    let many: Vec<String> = (5..=200)
+        .map(|n| format!(r#"{{"reference":"A-{n}","quantity":{n}}}"#))
+        .collect();
+    let kind = [("content-type", "application/json")];
+    let bulk = format!("{ORDERS}/bulk");
+    let stored = app
+        .call("POST", &bulk, &kind, format!("[{}]", many.join(",")))
+        .await;
+    assert_eq!(stored.status, StatusCode::CREATED);
+    let each = app
+        .post(&aggregate, r#"{"group_by":["quantity"]}"#)
+        .await
+        .json();
+    let items = each["data"]["items"].as_array().unwrap();
+    assert_eq!(items.len(), 200);
+    for (item, n) in items.iter().zip(1..) {
+        assert_eq!(*item, serde_json::json!({"quantity": n, "count": 1}));
+    }
+    for (body, code, pointer) in [
+        ("", "malformed_json", ""),
+        ("[1]", "invalid_parameter", ""),
+        ("\"\\ud800\"", "invalid_parameter", ""),
+        (r#"{"limit":1,"limit":2}"#, "invalid_parameter", ""),
+        (r#"{"metrics":[]}"#, "invalid_parameter", ""),
+        (r#"{"metrics":{}}"#, "invalid_parameter", "/metrics"),
+        (
+            r#"{"metrics":["count"]}"#,
+            "invalid_parameter",
+            "/metrics/0",
+        ),
+        (
+            r#"{"metrics":[{"op":"count"},{"op":"count"}]}"#,
+            "invalid_parameter",
+            "/metrics/1",
+        ),
+        (r#"{"group_by":["nope"]}"#, "unknown_field", "/group_by/0"),
+        (
+            r#"{"having":[{"field":"count","operator":"is","value":1}]}"#,
+            "unknown_operator",
+            "/having/0/operator",
+        ),
+        (r#"{"limit":0}"#, "invalid_parameter", "/limit"),
+    ] {
+        let answer = app.post(&aggregate, body).await;
+        assert_eq!(answer.code(), code, "{body}: {}", answer.text());
+        assert_eq!(answer.json()["errors"][0]["pointer"], pointer, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn cursors_walk_through_all_and_belong_to_their_question() {
     let app = App::new().await.with_orders(5).await;
     let mut seen = Vec::new();

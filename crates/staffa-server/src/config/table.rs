@@ -193,6 +193,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Conditions of one filter",
     ),
     setting(
+        "limits.answers_bytes_max",
+        Kind::Bytes { min: 0 },
+        "64MiB",
+        "Bytes of answers kept for equal questions; for an engine that one server alone writes to",
+    ),
+    setting(
         "idempotency.kept_for",
         Kind::Duration,
         "24h",

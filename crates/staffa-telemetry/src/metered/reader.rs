@@ -71,4 +71,8 @@ impl RecordReader for MeteredReader {
     async fn aggregate(&self, question: Aggregate) -> BatchResult {
         self.aggregate.time(self.inner.aggregate(question)).await
     }
+
+    fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64> {
+        self.inner.commit_sequence(schema)
+    }
 }

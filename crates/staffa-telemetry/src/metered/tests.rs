@@ -338,4 +338,8 @@ impl RecordReader for Slow {
     async fn aggregate(&self, _: Aggregate) -> BatchResult {
         Err(StorageError::internal("broken"))
     }
+
+    fn commit_sequence(&self, _: &SchemaSnapshot) -> Option<u64> {
+        None
+    }
 }

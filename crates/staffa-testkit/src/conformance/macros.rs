@@ -47,6 +47,7 @@ macro_rules! storage_conformance {
                 an_unordered_stream_is_complete;
             aggregates: every_metric_of_a_group, groups_of_nothing, dates_fall_into_periods,
                 widths_fall_into_buckets, having_sort_and_limit, sums_of_integers_do_not_overflow;
+            sequences: it_rises_with_every_write, it_rises_under_concurrency;
             append_only: records_are_only_added, changes_are_unsupported;
         }
     };

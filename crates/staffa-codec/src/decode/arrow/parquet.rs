@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::ChunkReader;
 
 use staffa_domain::DecodedBatch;
@@ -13,6 +15,8 @@ use staffa_domain::schema::SchemaSnapshot;
 
 use super::mapping::Mapping;
 use crate::decode::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
+
+const DAMAGED: &str = "the Parquet file is damaged";
 
 /// The batches of a Parquet file, read one after the other.
 pub struct ParquetBatches {
@@ -38,6 +42,7 @@ impl ParquetBatches {
     ) -> Result<Self, DecodeError> {
         let bad = |_| malformed("the body is no Parquet file");
         let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(bad)?;
+        check_sizes(builder.metadata(), options.held_bytes_max)?;
         let rows = options.batch_rows.max(1);
         let code = DecodeErrorCode::MalformedParquet;
         let mapping = Mapping::new(schema, options, builder.schema(), code)?;
@@ -48,6 +53,21 @@ impl ParquetBatches {
             ready: VecDeque::new(),
         })
     }
+}
+
+/// Refuses columns that unpack to more than may be held; each is read page by page, and a page
+/// is never larger than its column.
+fn check_sizes(metadata: &ParquetMetaData, bytes_max: usize) -> Result<(), DecodeError> {
+    let columns = metadata
+        .row_groups()
+        .iter()
+        .flat_map(|group| group.columns());
+    let mut sizes = columns.map(ColumnChunkMetaData::uncompressed_size);
+    if sizes.all(|size| usize::try_from(size).is_ok_and(|size| size <= bytes_max)) {
+        return Ok(());
+    }
+    let message = format!("a column of a row group unpacks to more than {bytes_max} bytes");
+    Err(DecodeError::new(DecodeErrorCode::TooLarge, message))
 }
 
 fn malformed(why: &str) -> DecodeError {
@@ -63,7 +83,7 @@ impl Iterator for ParquetBatches {
                 return Some(Ok(batch));
             }
             let Ok(source) = self.reader.next()? else {
-                return Some(Err(malformed("the Parquet file is damaged")));
+                return Some(Err(malformed(DAMAGED)));
             };
             let ready = &mut self.ready;
             if let Err(error) = self
@@ -76,13 +96,14 @@ impl Iterator for ParquetBatches {
     }
 }
 
-/// Keeps a whole body, then reads it.
+/// Keeps a whole body, then reads it piece by piece as it is taken.
 #[derive(Debug)]
 pub(in crate::decode) struct ParquetDecoder {
     body: Vec<u8>,
     schema: Arc<SchemaSnapshot>,
     options: DecodeOptions,
-    ready: VecDeque<DecodedBatch>,
+    batches: Option<ParquetBatches>,
+    failed: Option<DecodeError>,
 }
 
 impl ParquetDecoder {
@@ -91,14 +112,15 @@ impl ParquetDecoder {
             body: Vec::new(),
             schema,
             options,
-            ready: VecDeque::new(),
+            batches: None,
+            failed: None,
         }
     }
 }
 
 impl BatchDecoder for ParquetDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
-        let most = self.options.record_bytes_max;
+        let most = self.options.held_bytes_max;
         if self.body.len() + chunk.len() > most {
             let message = format!("the Parquet body is larger than {most} bytes");
             return Err(DecodeError::new(DecodeErrorCode::TooLarge, message));
@@ -108,14 +130,30 @@ impl BatchDecoder for ParquetDecoder {
     }
 
     fn take(&mut self) -> Option<DecodedBatch> {
-        self.ready.pop_front()
+        let batches = self.batches.as_mut()?;
+        // Some of what a file says of itself the reader asserts instead of checking it.
+        let next = panic::catch_unwind(AssertUnwindSafe(|| batches.next()));
+        let next = next.unwrap_or_else(|_| Some(Err(malformed(DAMAGED))));
+        match next? {
+            Ok(batch) => Some(batch),
+            Err(error) => {
+                self.batches = None;
+                self.failed = Some(error);
+                None
+            }
+        }
     }
 
     fn finish(&mut self) -> Result<(), DecodeError> {
-        let body = Bytes::from(std::mem::take(&mut self.body));
-        let schema = Arc::clone(&self.schema);
-        for batch in ParquetBatches::new(body, schema, self.options.clone())? {
-            self.ready.push_back(batch?);
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if self.batches.is_none() {
+            let body = Bytes::from(std::mem::take(&mut self.body));
+            let (schema, options) = (Arc::clone(&self.schema), self.options.clone());
+            let open = AssertUnwindSafe(|| ParquetBatches::new(body, schema, options));
+            let opened = panic::catch_unwind(open);
+            self.batches = Some(opened.unwrap_or_else(|_| Err(malformed(DAMAGED)))?);
         }
         Ok(())
     }

@@ -1,0 +1,103 @@
+//! The numbers by which readers know that an answer still holds. An engine that others write
+//! to has none, and nothing to prove.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use staffa_domain::ports::{SchemaChange, Storage};
+use staffa_domain::{Operation, SchemaSnapshot};
+
+use crate::builders::{batch, next};
+use crate::conformance::support::{create, execute, insert};
+use crate::schemas::{orders, readings};
+use crate::{nth_id, row};
+
+fn number(storage: &Storage, schema: &SchemaSnapshot) -> u64 {
+    let number = storage.reader.commit_sequence(schema);
+    number.expect("an engine that had a number keeps having one")
+}
+
+/// It has risen when a write is answered, whichever way the write went in, and when the schema
+/// has changed; it stands while nothing is written.
+pub async fn it_rises_with_every_write(storage: Storage) {
+    let (schema, other) = (orders(), readings());
+    create(&storage, &schema).await;
+    create(&storage, &other).await;
+    if storage.reader.commit_sequence(&schema).is_none() {
+        return;
+    }
+    let mut last = number(&storage, &schema);
+    let mut rose = |what: &str| {
+        let now = number(&storage, &schema);
+        assert!(now > last, "{what}: {now} is not above {last}");
+        assert_eq!(number(&storage, &schema), now, "it stands");
+        last = now;
+    };
+    let created = Operation::Create(batch(&schema, 0, vec![row! { reference: "a" }]));
+    execute(&storage, vec![created]).await.expect("a record");
+    rose("a create");
+    let replaced = Operation::Replace {
+        batch: next(&schema, nth_id(0), 2, row! { reference: "b" }),
+        expected: 1,
+    };
+    let beside = Operation::Create(batch(&other, 7, vec![row! { sensor: "s", reading: 1.0 }]));
+    execute(&storage, vec![replaced, beside])
+        .await
+        .expect("a replaced record");
+    rose("a replace beside a create of another schema");
+    let many = batch(
+        &schema,
+        10,
+        vec![row! { reference: "c" }, row! { reference: "d" }],
+    );
+    insert(&storage, vec![many]).await.expect("a session");
+    rose("a session");
+    let removed = Operation::Delete {
+        schema: Arc::clone(&schema),
+        id: nth_id(0),
+        expected: None,
+    };
+    execute(&storage, vec![removed])
+        .await
+        .expect("a removed record");
+    rose("a delete");
+    let from = Arc::clone(&schema);
+    let dropped = storage.catalog.apply(SchemaChange::Drop { from }).await;
+    dropped.expect("a dropped schema");
+    create(&storage, &schema).await;
+    rose("a schema dropped and made anew");
+}
+
+/// Each of many writers finds it above what it was before the write, however they share commits.
+pub async fn it_rises_under_concurrency(storage: Storage) {
+    let schema = orders();
+    create(&storage, &schema).await;
+    if storage.reader.commit_sequence(&schema).is_none() {
+        return;
+    }
+    let writers = (0..32_u64).map(|writer| {
+        let (storage, schema) = (storage.clone(), Arc::clone(&schema));
+        tokio::spawn(async move {
+            for turn in 0..8_u64 {
+                let n = writer * 8 + turn;
+                let one = batch(&schema, n, vec![row! { reference: n.to_string() }]);
+                let before = number(&storage, &schema);
+                if writer % 8 == 0 {
+                    insert(&storage, vec![one]).await.expect("a session");
+                } else {
+                    execute(&storage, vec![Operation::Create(one)])
+                        .await
+                        .expect("a record");
+                }
+                assert!(
+                    number(&storage, &schema) > before,
+                    "write {n} is behind the number"
+                );
+            }
+        })
+    });
+    for done in join_all(writers).await {
+        done.expect("no writer panics");
+    }
+}
