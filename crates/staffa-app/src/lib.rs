@@ -16,8 +16,8 @@ mod queries;
 pub use body::{BodyError, ByteStream};
 pub use catalog::{Catalog, StartError};
 pub use commands::{
-    Affected, BulkMode, CommandPorts, Commands, CreateRecords, CreatedRecords, IngestRecords,
-    IngestReport, OnError, Precondition, Return, StepResult,
+    Affected, BulkMode, CommandPorts, Commands, CreateRecords, CreatedRecords, EvolveSchema,
+    EvolvedSchema, IngestRecords, IngestReport, OnError, Precondition, Return, StepResult,
 };
 pub use context::{Context, Stage};
 pub use cursor::CursorKey;
@@ -25,6 +25,6 @@ pub use error::Error;
 pub use limits::Limits;
 pub use queries::{
     Checksum, CountMode, ListRecords, Queries, RecordPage, RecordView, SchemaView, StartAt,
-    StreamRecords, StreamView,
+    StreamRecords, StreamView, VersionView,
 };
 pub use system::{SystemClock, UuidV7Source};

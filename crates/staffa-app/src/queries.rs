@@ -5,6 +5,7 @@ mod count_records;
 mod get_record;
 mod list_records;
 mod list_schemas;
+mod list_versions;
 mod stream_records;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use staffa_domain::{RecordId, SchemaSnapshot};
 pub use checksum_records::Checksum;
 pub use list_records::{CountMode, ListRecords, RecordPage, StartAt};
 pub use list_schemas::SchemaView;
+pub use list_versions::VersionView;
 pub use stream_records::{StreamRecords, StreamView};
 
 use crate::catalog::Catalog;

@@ -261,7 +261,9 @@ impl Load {
         link: &Link,
         transaction: Transaction<'_>,
     ) -> Option<Result<WriteReceipt, StorageError>> {
-        if let Err(error) = self.engine.check_schema(&self.schema) {
+        let engine = Arc::clone(&self.engine);
+        let _pass = engine.pass_gate();
+        if let Err(error) = engine.check_schema(&self.schema) {
             return Some(Err(error));
         }
         if self.refusals.undo() {
@@ -322,6 +324,14 @@ impl Load {
             }
             // As at the commit: the batch was judged by all that this transaction can see.
             Class::Constraint => StorageError::Conflict,
+            Class::Conflict => {
+                // A table that is being altered: once that is over it is known as what.
+                drop(self.engine.pass_gate());
+                match self.engine.check_schema(&self.schema) {
+                    Ok(()) => StorageError::Conflict,
+                    Err(error) => error,
+                }
+            }
             _ => self.engine.answer(fault, &self.schema),
         }
     }
