@@ -47,7 +47,6 @@ impl Evolution {
         client: &Connection,
         steps: &str,
     ) -> Result<ChangeLog, StorageError> {
-        #[expect(clippy::disallowed_methods, reason = "the catalog port has no clock")]
         let started = Instant::now();
         let (from, to) = (self.transition.from(), self.transition.to());
         self.check_distribution()?;
