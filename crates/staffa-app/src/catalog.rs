@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use staffa_codec::document;
+use staffa_domain::change::{ChangePlan, Step, StepClass, next_version, plan};
 use staffa_domain::ports::{SchemaCatalog, SchemaChange, StoredSchema};
 use staffa_domain::schema::SchemaProblem;
 use staffa_domain::{Schema, SchemaName, SchemaSnapshot, StorageError};
@@ -34,7 +35,11 @@ pub enum StartError {
         problems: Vec<SchemaProblem>,
     },
     /// A declared schema differs from the stored one.
-    #[error("the schema {name} differs from the stored version {version}:\n  {}", differences.join("\n  "))]
+    #[error(
+        "the schema {name} differs from the stored version {version}:\n  {}\ncarry the change \
+         out with: staffa schema apply",
+        differences.join("\n  ")
+    )]
     Differs {
         /// The schema.
         name: String,
@@ -113,8 +118,8 @@ impl Catalog {
         }
     }
 
-    /// Brings declared schemas into being: new ones are created, new descriptions taken;
-    /// anything else that differs from what is stored is refused before any change. Servers
+    /// Brings declared schemas into being: new ones are created, and steps taken that need not
+    /// look at records; what takes more is refused before any change. Servers
     /// that start at the same moment may all declare: who comes second finds it done.
     pub async fn declare(&self, declared: Vec<Schema>) -> Result<(), StartError> {
         let mut tries = DECLARE_TRIES;
@@ -133,15 +138,69 @@ impl Catalog {
         let current = self.all();
         let mut changes = Vec::new();
         for schema in declared {
-            match current.get(schema.name.as_str()) {
-                Some(stored) => changes.extend(described(stored, schema.clone())?),
-                None => changes.push(created(schema.clone())),
-            }
+            let stored = current.get(schema.name.as_str());
+            changes.extend(change_at_start(stored, schema)?);
         }
         for change in changes {
             self.port.apply(change).await?;
         }
         Ok(())
+    }
+
+    /// The steps from the current version of a schema to a declaration.
+    pub fn plan(&self, schema: &Schema) -> Result<ChangePlan, Error> {
+        match self.get(schema.name.as_str()) {
+            Ok(current) => plan(current.schema(), schema).map_err(Error::UnsupportedChange),
+            Err(_) => Ok(ChangePlan::create(schema.clone())),
+        }
+    }
+
+    /// Carries out what lies between a version, or nothing, and a declaration; answers the
+    /// steps. A schema that was changed by another since `from` has moved.
+    pub(crate) async fn evolve(
+        &self,
+        schema: &Schema,
+        from: Option<&Arc<SchemaSnapshot>>,
+        allow_destructive: bool,
+    ) -> Result<ChangePlan, Error> {
+        let plan = match from {
+            Some(from) => plan(from.schema(), schema).map_err(Error::UnsupportedChange)?,
+            None => ChangePlan::create(schema.clone()),
+        };
+        if !allow_destructive {
+            refuse_destructive(&plan)?;
+        }
+        let change = match from {
+            Some(from) => evolution(from, schema, &plan),
+            None => Some(created(schema.clone())),
+        };
+        if let Some(change) = change {
+            let done = self.port.apply(change).await;
+            // Served at once, and known better where another server was first.
+            self.reload_stored().await?;
+            done?;
+        }
+        Ok(plan)
+    }
+
+    /// Removes a schema with its records.
+    pub(crate) async fn drop_schema(&self, from: &Arc<SchemaSnapshot>) -> Result<(), Error> {
+        let from = Arc::clone(from);
+        let done = self.port.apply(SchemaChange::Drop { from }).await;
+        self.reload_stored().await?;
+        Ok(done?)
+    }
+
+    /// Keeps the port for questions about old versions.
+    pub(crate) fn port(&self) -> &dyn SchemaCatalog {
+        &*self.port
+    }
+
+    async fn reload_stored(&self) -> Result<(), Error> {
+        self.reload().await.map_err(|error| match error {
+            StartError::Storage(error) => error.into(),
+            other => Error::Storage(StorageError::internal(other)),
+        })
     }
 
     fn replace(&self, current: Current) {
@@ -156,37 +215,74 @@ fn read_stored(stored: &StoredSchema) -> Result<SchemaSnapshot, StartError> {
     })
 }
 
-fn created(schema: Schema) -> SchemaChange {
+fn created(mut schema: Schema) -> SchemaChange {
+    for property in &mut schema.properties {
+        // There is nothing yet to be renamed.
+        property.renamed_from = None;
+    }
     let to = Arc::new(SchemaSnapshot::first(schema));
     let document = document::write_stored(&to);
     SchemaChange::Create { to, document }
 }
 
-fn described(
-    stored: &Arc<SchemaSnapshot>,
-    schema: Schema,
-) -> Result<Option<SchemaChange>, StartError> {
-    if *stored.schema() == schema {
-        return Ok(None);
+/// The change that carries a plan out; none where it has no step.
+fn evolution(
+    from: &Arc<SchemaSnapshot>,
+    schema: &Schema,
+    plan: &ChangePlan,
+) -> Option<SchemaChange> {
+    if plan.is_empty() {
+        return None;
     }
-    let differences = document::difference(stored.schema(), &schema);
-    if !differences.is_empty() {
-        return Err(StartError::Differs {
-            name: schema.name.as_str().to_owned(),
-            version: stored.version(),
-            differences,
-        });
-    }
-    let to = Arc::new(SchemaSnapshot::restore(
-        schema,
-        stored.version() + 1,
-        stored.property_ids().to_vec(),
-        stored.next_property_id(),
-    ));
+    let to = Arc::new(next_version(from, schema, plan));
     let document = document::write_stored(&to);
-    Ok(Some(SchemaChange::Describe {
-        from: Arc::clone(stored),
-        to,
-        document,
-    }))
+    let from = Arc::clone(from);
+    let only_words = |step: &Step| matches!(step, Step::SetDescription { .. });
+    Some(if plan.steps().iter().all(only_words) {
+        SchemaChange::Describe { from, to, document }
+    } else {
+        SchemaChange::Evolve {
+            from,
+            to,
+            document,
+            steps: document::steps_json(plan, 0).to_string(),
+        }
+    })
+}
+
+/// At a start only what takes no time is done.
+fn change_at_start(
+    stored: Option<&Arc<SchemaSnapshot>>,
+    schema: &Schema,
+) -> Result<Option<SchemaChange>, StartError> {
+    let Some(stored) = stored else {
+        return Ok(Some(created(schema.clone())));
+    };
+    let differs = |differences| StartError::Differs {
+        name: schema.name.as_str().to_owned(),
+        version: stored.version(),
+        differences,
+    };
+    let plan = plan(stored.schema(), schema)
+        .map_err(|problems| differs(problems.iter().map(ToString::to_string).collect()))?;
+    if plan.class() > StepClass::Instant {
+        let told = |step: &Step| format!("{}: {step} ({})", step.word(), step.class());
+        return Err(differs(plan.steps().iter().map(told).collect()));
+    }
+    Ok(evolution(stored, schema, &plan))
+}
+
+fn refuse_destructive(plan: &ChangePlan) -> Result<(), Error> {
+    let steps = plan.steps().iter();
+    let steps = steps.filter(|step| step.class() == StepClass::Destructive);
+    let problems: Vec<SchemaProblem> = steps
+        .map(|step| {
+            let message = format!("{step}: this takes allow_destructive=true");
+            SchemaProblem::new("", message)
+        })
+        .collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Error::UnsupportedChange(problems)),
+    }
 }

@@ -36,6 +36,15 @@ pub enum Error {
         /// Which, sorted by record, with whatever else the engine refused.
         errors: Vec<RecordError>,
     },
+    /// No step leads to what a schema document asks for, or none that is allowed.
+    #[error("the schema can't change so: {}", .0.first().map_or_else(String::new, ToString::to_string))]
+    UnsupportedChange(Vec<SchemaProblem>),
+    /// A schema has another version than the request insists on.
+    #[error("the schema has version {current}")]
+    SchemaVersionMismatch {
+        /// The version it has; zero where it is not there.
+        current: u32,
+    },
     /// A schema document breaks rules.
     #[error("{} problems in the schema", .0.len())]
     SchemaInvalid(Vec<SchemaProblem>),

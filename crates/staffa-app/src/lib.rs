@@ -18,8 +18,8 @@ mod queries;
 pub use body::{BodyError, ByteStream};
 pub use catalog::{Catalog, StartError};
 pub use commands::{
-    Affected, BulkMode, CommandPorts, Commands, CreateRecords, CreatedRecords, IngestRecords,
-    IngestReport, OnError, Precondition, Return, StepResult,
+    Affected, BulkMode, CommandPorts, Commands, CreateRecords, CreatedRecords, EvolveSchema,
+    EvolvedSchema, IngestRecords, IngestReport, OnError, Precondition, Return, StepResult,
 };
 pub use context::{Context, Stage};
 pub use cursor::CursorKey;
@@ -28,7 +28,7 @@ pub use limits::Limits;
 pub use once::{Claim, Done, Fingerprint, Kept, Once, Teller, Told};
 pub use queries::{
     Checksum, CountMode, GroupView, ListRecords, Queries, RecordPage, RecordView, SchemaView,
-    StartAt, StreamRecords, StreamView,
+    StartAt, StreamRecords, StreamView, VersionView,
 };
 pub use reuse::reuse_answers;
 pub use system::{SystemClock, UuidV7Source};

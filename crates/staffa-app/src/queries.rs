@@ -6,6 +6,7 @@ mod count_records;
 mod get_record;
 mod list_records;
 mod list_schemas;
+mod list_versions;
 mod stream_records;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use aggregate_records::GroupView;
 pub use checksum_records::Checksum;
 pub use list_records::{CountMode, ListRecords, RecordPage, StartAt};
 pub use list_schemas::SchemaView;
+pub use list_versions::VersionView;
 pub use stream_records::{StreamRecords, StreamView};
 
 use crate::catalog::Catalog;

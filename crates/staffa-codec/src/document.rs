@@ -1,11 +1,11 @@
 //! Schema documents: YAML or JSON to a checked schema, and the forms a schema is shown in.
 
 mod describe;
-mod difference;
 mod json;
 mod json_schema;
 mod nearest;
 mod node;
+mod plan;
 mod read;
 mod read_property;
 mod stored;
@@ -14,8 +14,8 @@ mod write_yaml;
 mod yaml;
 
 pub use describe::describe;
-pub use difference::difference;
 pub use json_schema::json_schema;
+pub use plan::{example_value, plan_json, steps_json};
 pub use read::{DocumentForm, read_schema};
 pub use stored::{read_stored, write_stored};
 pub use write::write_schema;

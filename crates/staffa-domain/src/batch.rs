@@ -18,6 +18,7 @@ use arrow_array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use arrow_array::{TimestampMicrosecondArray, UInt64Array};
 use arrow_buffer::Buffer;
 
+pub(crate) use check::check_array;
 pub use check::{check_value, value_at};
 pub use given::Given;
 pub use validate::{validate, validate_parts};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::change::Incompatible;
+
 /// Why one record was refused. The text of each is stable and part of the wire contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordErrorCode {
@@ -132,6 +134,9 @@ pub enum StorageError {
         /// The index of the operation.
         operation: usize,
     },
+    /// Records stand in the way of a change of their schema; nothing was changed.
+    #[error("{} records cannot be taken along", .0.examples.len())]
+    Incompatible(Box<Incompatible>),
     /// Another write got in the way; the same request may succeed when sent again.
     #[error("the write conflicts with another one")]
     Conflict,

@@ -12,6 +12,8 @@ pub mod schema;
 pub mod batch;
 pub mod record;
 
+pub mod change;
+
 pub mod operation;
 pub mod query;
 pub mod refusal;
@@ -19,6 +21,7 @@ pub mod refusal;
 pub mod ports;
 
 pub use batch::{DecodedBatch, Given, StampedBatch, ValidBatch, validate, validate_parts};
+pub use change::{ChangePlan, Step, StepClass, Transition};
 pub use error::{RecordError, RecordErrorCode, StorageError};
 pub use operation::{Operation, Outcome, WriteMode, WriteOptions, WriteReceipt};
 pub use query::{Count, Field, Filter, Position, RecordQuery, Sort};

@@ -49,6 +49,26 @@ pub struct StoredSchema {
     pub created_at: Timestamp,
 }
 
+/// What is remembered of how a version came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeLog {
+    /// The steps, as text that the engine does not read.
+    pub steps: String,
+    /// The records there were.
+    pub records: u64,
+    /// How long it took, up to its commit.
+    pub duration_micros: u64,
+}
+
+/// One version of a schema, the newest or an older one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// The version.
+    pub stored: StoredSchema,
+    /// How it came about; absent where nothing but words for people changed, and for the first.
+    pub change: Option<ChangeLog>,
+}
+
 /// One change of the catalog, carried out whole or not at all.
 #[derive(Debug, Clone)]
 pub enum SchemaChange {
@@ -68,6 +88,17 @@ pub enum SchemaChange {
         /// Its document.
         document: String,
     },
+    /// Another version, with whatever that means for the records.
+    Evolve {
+        /// The version that must be the stored one.
+        from: Arc<SchemaSnapshot>,
+        /// The next version.
+        to: Arc<SchemaSnapshot>,
+        /// Its document.
+        document: String,
+        /// The steps between the two, as text that the engine keeps and does not read.
+        steps: String,
+    },
     /// The schema and its records go.
     Drop {
         /// The version that must be the stored one.
@@ -83,8 +114,17 @@ pub trait SchemaCatalog: Debug + Send + Sync + 'static {
 
     /// Carries out a change: document, storage and indexes together or not at all. Answers
     /// [`StorageError::SchemaMoved`] when the stored version is not the one it starts from,
-    /// or when a schema to be created exists.
+    /// or when a schema to be created exists, and [`StorageError::Incompatible`] when records
+    /// stand in the way of an evolution.
+    ///
+    /// Once it answers, no write that was checked against the version before lands any more:
+    /// one under way either committed before the change or fails whole with
+    /// [`StorageError::SchemaMoved`] or [`StorageError::Conflict`]. Streams that are open keep
+    /// their snapshot.
     async fn apply(&self, change: SchemaChange) -> Result<(), StorageError>;
+
+    /// Every version of a schema that there was, from the first; none where it is not there.
+    async fn versions(&self, name: &str) -> Result<Vec<SchemaVersion>, StorageError>;
 
     /// Makes sure that storage and indexes of a stored version are all there, as after a
     /// restore; does nothing where they are.

@@ -1,13 +1,17 @@
 //! The schemas and their versions in tables of our own, and the storage of each schema.
 //! All changes go through the lane, so none meets a write halfway.
 
+mod evolve;
+mod literal;
+
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, TimestampMicrosecondType};
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
 use async_trait::async_trait;
 use duckdb::Connection;
-use staffa_domain::ports::{SchemaCatalog, SchemaChange, StoredSchema};
+use staffa_domain::ports::{ChangeLog, SchemaCatalog, SchemaChange, SchemaVersion, StoredSchema};
 use staffa_domain::{Field, SchemaSnapshot, StorageError, Timestamp};
 
 use crate::engine::{Engine, Link, commit_unknown, moved, not_found};
@@ -84,6 +88,15 @@ impl SchemaCatalog for Catalog {
             .await
     }
 
+    async fn versions(&self, name: &str) -> Result<Vec<SchemaVersion>, StorageError> {
+        self.engine.check_ready()?;
+        let engine = Arc::clone(&self.engine);
+        let name = name.to_owned();
+        self.lane
+            .call(move |link| versions(link, &name).map_err(|fault| engine.failed(fault)))
+            .await
+    }
+
     async fn ensure(&self, schema: &Arc<SchemaSnapshot>) -> Result<(), StorageError> {
         self.engine.check_ready()?;
         let engine = Arc::clone(&self.engine);
@@ -118,18 +131,49 @@ fn stored(connection: &Connection) -> Result<Vec<StoredSchema>, Fault> {
     );
     let mut schemas = Vec::new();
     for batch in sql.fetch(connection)? {
-        let names = batch.column(0).as_string::<i32>();
-        let versions = batch.column(1).as_primitive::<Int32Type>();
-        let documents = batch.column(2).as_string::<i32>();
-        let times = batch.column(3).as_primitive::<TimestampMicrosecondType>();
-        schemas.extend((0..batch.num_rows()).map(|row| StoredSchema {
-            name: names.value(row).to_owned(),
-            version: u32::try_from(versions.value(row)).unwrap_or(0),
-            document: documents.value(row).to_owned(),
-            created_at: Timestamp::from_micros(times.value(row)),
-        }));
+        schemas.extend((0..batch.num_rows()).map(|row| stored_at(&batch, row)));
     }
     Ok(schemas)
+}
+
+fn stored_at(batch: &RecordBatch, row: usize) -> StoredSchema {
+    let version = batch.column(1).as_primitive::<Int32Type>().value(row);
+    let time = batch
+        .column(3)
+        .as_primitive::<TimestampMicrosecondType>()
+        .value(row);
+    StoredSchema {
+        name: batch.column(0).as_string::<i32>().value(row).to_owned(),
+        version: u32::try_from(version).unwrap_or(0),
+        document: batch.column(2).as_string::<i32>().value(row).to_owned(),
+        created_at: Timestamp::from_micros(time),
+    }
+}
+
+fn versions(connection: &Connection, name: &str) -> Result<Vec<SchemaVersion>, Fault> {
+    let mut sql = Sql::new(
+        "SELECT name, version, document, created_at, steps, records, duration_micros
+         FROM staffa_catalog.schemas LEFT JOIN staffa_catalog.changes USING (name, version)
+         WHERE name = ",
+    );
+    sql.bind_text(name).push(" ORDER BY version");
+    let mut versions = Vec::new();
+    for batch in sql.fetch(connection)? {
+        let figure = |column: usize, row| {
+            let figure = batch.column(column).as_primitive::<Int64Type>().value(row);
+            u64::try_from(figure).unwrap_or(0)
+        };
+        let steps = batch.column(4).as_string::<i32>();
+        versions.extend((0..batch.num_rows()).map(|row| SchemaVersion {
+            stored: stored_at(&batch, row),
+            change: steps.is_valid(row).then(|| ChangeLog {
+                steps: steps.value(row).to_owned(),
+                records: figure(5, row),
+                duration_micros: figure(6, row),
+            }),
+        }));
+    }
+    Ok(versions)
 }
 
 fn check_version(engine: &Engine, schema: &SchemaSnapshot) -> Result<(), StorageError> {
@@ -159,13 +203,24 @@ fn carry_out(engine: &Engine, link: &Link, change: &SchemaChange) -> Result<(), 
             })?;
             remember(engine, to);
         }
+        SchemaChange::Evolve {
+            from,
+            to,
+            document,
+            steps,
+        } => evolve::evolve(engine, link, (from, to), (document, steps))?,
         SchemaChange::Drop { from } => {
+            let _gate = engine.close_gate();
             engine.check_schema(from)?;
             change_storage(engine, link, from, |connection| {
                 let table = names::table(from);
                 connection.execute_batch(&format!("DROP TABLE {table}"))?;
-                let mut sql = Sql::new("DELETE FROM staffa_catalog.schemas WHERE name = ");
-                sql.bind_text(from.name()).execute(connection)?;
+                for kept in ["schemas", "changes"] {
+                    let statement = format!("DELETE FROM staffa_catalog.{kept} WHERE name = ");
+                    Sql::new(statement)
+                        .bind_text(from.name())
+                        .execute(connection)?;
+                }
                 Ok(())
             })?;
             engine.forget(from.name());
@@ -205,11 +260,16 @@ fn change_storage(
             return Err(commit_unknown());
         }
     }
-    // An open bulk session holds a checkpoint up; the maintenance thread makes it later.
-    if let Err(error) = link.execute_batch("CHECKPOINT") {
-        engine.note(error.into(), "no checkpoint after a change of the catalog");
-    }
+    checkpoint(engine, link);
     Ok(())
+}
+
+/// Empties the log around a change of the catalog. An open bulk session may hold it up; the
+/// maintenance thread makes it later.
+fn checkpoint(engine: &Engine, link: &Link) {
+    if let Err(error) = link.execute_batch("CHECKPOINT") {
+        engine.note(error.into(), "no checkpoint around a change of the catalog");
+    }
 }
 
 fn add_version(
@@ -262,6 +322,15 @@ fn indexes(schema: &SchemaSnapshot) -> Vec<(String, String)> {
 }
 
 fn make_storage(connection: &Connection, schema: &SchemaSnapshot) -> Result<(), Fault> {
+    connection.execute_batch(&table_of(schema, &names::table(schema)))?;
+    for (_, statement) in indexes(schema) {
+        connection.execute_batch(&statement)?;
+    }
+    Ok(())
+}
+
+/// The statement that makes a table for the records of a schema.
+fn table_of(schema: &SchemaSnapshot, table: &str) -> String {
     let (_, stored) = names::stored_columns(schema);
     let system = stored.len() - schema.schema().properties.len();
     let mut columns: Vec<String> = stored[..system]
@@ -284,15 +353,10 @@ fn make_storage(connection: &Connection, schema: &SchemaSnapshot) -> Result<(), 
             sql_type(field.property_type(schema))
         ));
     }
-    let table = names::table(schema);
-    connection.execute_batch(&format!(
+    format!(
         "CREATE TABLE IF NOT EXISTS {table} ({})",
         columns.join(", ")
-    ))?;
-    for (_, statement) in indexes(schema) {
-        connection.execute_batch(&statement)?;
-    }
-    Ok(())
+    )
 }
 
 fn is_complete(connection: &Connection, schema: &SchemaSnapshot) -> Result<bool, Fault> {

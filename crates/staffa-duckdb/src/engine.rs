@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use duckdb::Connection;
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use staffa_domain::error::Unavailable;
 use staffa_domain::ports::EngineState;
 use staffa_domain::{SchemaSnapshot, StorageError};
@@ -98,6 +98,8 @@ const CLOSED: u8 = 2;
 struct Known {
     version: u32,
     layout: Option<SchemaRef>,
+    /// The first version by which the records as they lie can be read.
+    readable_from: u32,
 }
 
 /// The open instance and what is known about it.
@@ -122,6 +124,8 @@ pub(crate) struct Engine {
     /// Counts what was written to each schema.
     pub(crate) sequences: Sequences,
     schemas: RwLock<HashMap<String, Known>>,
+    /// Shared by each bulk session that commits, and held alone while a schema evolves.
+    gate: RwLock<()>,
 }
 
 impl Engine {
@@ -140,6 +144,7 @@ impl Engine {
             commits: AtomicU64::new(first_commit),
             sequences: Sequences::default(),
             schemas: RwLock::new(HashMap::new()),
+            gate: RwLock::new(()),
         }
     }
 
@@ -359,8 +364,56 @@ impl Engine {
 
     /// Notes a version of a schema.
     pub(crate) fn remember(&self, name: &str, version: u32, layout: Option<SchemaRef>) {
-        let known = Known { version, layout };
-        self.schemas.write().insert(name.to_owned(), known);
+        let mut schemas = self.schemas.write();
+        let readable_from = schemas.get(name).map_or(0, |known| known.readable_from);
+        let known = Known {
+            version,
+            layout,
+            readable_from,
+        };
+        schemas.insert(name.to_owned(), known);
+    }
+
+    /// Commits an evolution and notes it in one, so that nobody compares versions in between.
+    pub(crate) fn evolve<T, E>(
+        &self,
+        to: &SchemaSnapshot,
+        changes_layout: bool,
+        commit: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut schemas = self.schemas.write();
+        let done = commit()?;
+        let before = schemas
+            .get(to.name())
+            .map_or(0, |known| known.readable_from);
+        let known = Known {
+            version: to.version(),
+            layout: Some(Arc::clone(to.record_layout())),
+            readable_from: if changes_layout { to.version() } else { before },
+        };
+        schemas.insert(to.name().to_owned(), known);
+        Ok(done)
+    }
+
+    /// Held by a bulk session while it compares versions and commits.
+    pub(crate) fn pass_gate(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read()
+    }
+
+    /// Held by a change of a schema, from before it looks at records to after its commit: a
+    /// session that comes through later finds that the schema moved.
+    pub(crate) fn close_gate(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write()
+    }
+
+    /// Whether records as they lie now can be read by a version. Asked after a statement took
+    /// its snapshot, since they may have changed while it waited.
+    pub(crate) fn check_layout(&self, schema: &SchemaSnapshot) -> Result<(), StorageError> {
+        let schemas = self.schemas.read();
+        match schemas.get(schema.name()) {
+            Some(known) if schema.version() < known.readable_from => Err(moved(schema.name())),
+            _ => Ok(()),
+        }
     }
 
     /// Notes that a schema is gone.

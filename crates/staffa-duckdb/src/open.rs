@@ -106,6 +106,8 @@ pub(crate) fn open_engine(options: Options) -> Result<Arc<Engine>, OpenError> {
 pub(crate) fn open_instance(options: &Options, path: &Path) -> Result<Connection, OpenError> {
     let root = connect(options, path).map_err(|error| error.at(path))?;
     check_format(&root, path)?;
+    let log = root.execute_batch(CHANGES);
+    log.map_err(|error| Trouble::from(error).at(path))?;
     lock_down(&root).map_err(|error| Trouble::Engine(error).at(path))?;
     Ok(root)
 }
@@ -263,6 +265,11 @@ fn connect(options: &Options, path: &Path) -> Result<Connection, Trouble> {
 fn bytes(count: u64) -> String {
     format!("{}KiB", count.div_ceil(1024))
 }
+
+/// How versions came about: files that were made before this was kept get it when opened.
+const CHANGES: &str = "CREATE TABLE IF NOT EXISTS staffa_catalog.changes (
+    name VARCHAR NOT NULL, version INTEGER NOT NULL, steps VARCHAR NOT NULL,
+    records BIGINT NOT NULL, duration_micros BIGINT NOT NULL)";
 
 fn check_format(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let path = path.to_owned();

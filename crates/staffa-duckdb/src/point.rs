@@ -12,7 +12,7 @@ use staffa_domain::batch::record_id;
 use staffa_domain::{RecordId, SchemaSnapshot, StorageError};
 use tokio::sync::oneshot;
 
-use crate::engine::{Engine, Link, draining};
+use crate::engine::{Engine, Link, draining, moved};
 use crate::error::Fault;
 use crate::inbox::{Feed, Inbox, Pause, Worker};
 use crate::sql::select;
@@ -125,6 +125,12 @@ fn answer(engine: &Engine, link: &Link, mut group: Vec<Call>) {
         .flat_map(|call| call.ids.iter().copied())
         .collect();
     let found = fetch(link, &schema, &ids);
+    if engine.check_layout(&schema).is_err() {
+        for call in group {
+            let _ = call.answer.send(Err(moved(schema.name())));
+        }
+        return;
+    }
     if let [call] = group.as_slice()
         && !call.answer.is_closed()
     {

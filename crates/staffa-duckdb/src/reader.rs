@@ -70,6 +70,7 @@ impl Reader {
                 let found = select::records(&query)
                     .fetch(link)
                     .map_err(|fault| engine.answer(fault, &query.schema))?;
+                engine.check_layout(&query.schema)?;
                 let parts = found
                     .iter()
                     .map(|batch| conform(batch, &layout))
@@ -124,6 +125,7 @@ impl RecordReader for Reader {
                 let found = sql
                     .fetch(link)
                     .map_err(|fault| engine.answer(fault, &schema))?;
+                engine.check_layout(&schema)?;
                 let count = found
                     .first()
                     .and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>())
@@ -147,6 +149,7 @@ impl RecordReader for Reader {
                 let found = aggregate::groups(&question)
                     .fetch(link)
                     .map_err(|fault| engine.answer(fault, &question.schema))?;
+                engine.check_layout(&question.schema)?;
                 let parts = found
                     .iter()
                     .map(|batch| conform(batch, &layout))

@@ -293,9 +293,11 @@ impl Load {
         mut transaction: Transaction<'_>,
         also: &[StampedBatch],
     ) -> Option<Result<WriteReceipt, StorageError>> {
+        let engine = Arc::clone(&self.engine);
+        let _pass = engine.pass_gate();
         let schemas = also.iter().map(StampedBatch::schema);
         for schema in schemas.chain([&self.schema]) {
-            if let Err(error) = self.engine.check_schema(schema) {
+            if let Err(error) = engine.check_schema(schema) {
                 return Some(Err(error));
             }
         }
@@ -368,6 +370,14 @@ impl Load {
             }
             // As at the commit: the batch was judged by all that this transaction can see.
             Class::Constraint => StorageError::Conflict,
+            Class::Conflict => {
+                // A table that is being altered: once that is over it is known as what.
+                drop(self.engine.pass_gate());
+                match self.engine.check_schema(&self.schema) {
+                    Ok(()) => StorageError::Conflict,
+                    Err(error) => error,
+                }
+            }
             _ => self.engine.answer(fault, &self.schema),
         }
     }

@@ -122,7 +122,12 @@ impl Producer {
         };
         match statement.stream_arrow(params_from_iter(sql.params())) {
             Ok(stream) => {
-                let _ = started.send(Ok(()));
+                let readable = self.engine.check_layout(&self.query.schema);
+                let is_readable = readable.is_ok();
+                let _ = started.send(readable);
+                if !is_readable {
+                    return;
+                }
                 if let Err(fault) = self.forward(stream) {
                     let _ = self.send(Err(refuse(fault)));
                 }

@@ -6,6 +6,7 @@ pub(crate) mod affected;
 pub(crate) mod body;
 pub(crate) mod bulk;
 pub(crate) mod call;
+pub(crate) mod document;
 pub(crate) mod params;
 pub(crate) mod precondition;
 pub(crate) mod query_body;
@@ -14,3 +15,4 @@ pub(crate) mod stream;
 
 pub(crate) use body::JsonBody;
 pub(crate) use call::{BareCall, Call, RecordCall};
+pub(crate) use document::DocumentBody;

@@ -165,6 +165,11 @@ pub(crate) struct Cause {
     pub(crate) index: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) line: Option<u64>,
+    /// The stored record that is meant, where it is none of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) property: Option<String>,
     pub(crate) pointer: String,
     pub(crate) code: &'static str,
     pub(crate) message: String,
@@ -177,6 +182,8 @@ impl Cause {
         Self {
             index: None,
             line: None,
+            id: None,
+            property: None,
             pointer,
             code,
             message,
@@ -190,6 +197,8 @@ impl From<RecordError> for Cause {
         Self {
             index: Some(error.index),
             line: error.line,
+            id: None,
+            property: None,
             pointer: error.pointer,
             code: error.code.as_str(),
             message: error.message,

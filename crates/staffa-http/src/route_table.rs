@@ -8,6 +8,10 @@ pub(crate) enum Operation {
     ListSchemas,
     DescribeSchema,
     DescribeJsonSchema,
+    EvolveSchema,
+    DropSchema,
+    ListVersions,
+    DescribeVersion,
     CreateRecordEnveloped,
     CreateRecords,
     CreateRecord,
@@ -58,6 +62,26 @@ pub(crate) const ROUTES: &[Route] = &[
         Method::GET,
         "/api/v1/schemas/{name}",
         Operation::DescribeSchema,
+    ),
+    route(
+        Method::PUT,
+        "/api/v1/schemas/{name}",
+        Operation::EvolveSchema,
+    ),
+    route(
+        Method::DELETE,
+        "/api/v1/schemas/{name}",
+        Operation::DropSchema,
+    ),
+    route(
+        Method::GET,
+        "/api/v1/schemas/{name}/versions",
+        Operation::ListVersions,
+    ),
+    route(
+        Method::GET,
+        "/api/v1/schemas/{name}/versions/{version}",
+        Operation::DescribeVersion,
     ),
     route(
         Method::GET,

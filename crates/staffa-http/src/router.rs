@@ -91,6 +91,10 @@ fn handler(route: &Route) -> MethodRouter<Shared> {
     match route.operation {
         Operation::ListSchemas => on(method, routes::list_schemas::list_schemas),
         Operation::DescribeSchema => on(method, routes::describe_schema::describe_schema),
+        Operation::EvolveSchema => on(method, routes::evolve_schema::evolve_schema),
+        Operation::DropSchema => on(method, routes::drop_schema::drop_schema),
+        Operation::ListVersions => on(method, routes::list_versions::list_versions),
+        Operation::DescribeVersion => on(method, routes::describe_version::describe_version),
         Operation::DescribeJsonSchema => {
             on(method, routes::describe_json_schema::describe_json_schema)
         }

@@ -9,6 +9,7 @@ pub(crate) mod page;
 pub(crate) mod pieces;
 pub(crate) mod record;
 pub(crate) mod report;
+pub(crate) mod schema;
 pub(crate) mod stream;
 pub(crate) mod transaction;
 

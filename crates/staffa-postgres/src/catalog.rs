@@ -1,7 +1,9 @@
 //! The schemas and their versions, in tables of their own beside the records.
 
 mod ddl;
+mod evolve;
 mod listener;
+mod literal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
-use staffa_domain::ports::{SchemaCatalog, SchemaChange, StoredSchema};
+use staffa_domain::ports::{ChangeLog, SchemaCatalog, SchemaChange, SchemaVersion, StoredSchema};
 use staffa_domain::{SchemaSnapshot, StorageError, Timestamp};
 
 pub(crate) use listener::Listener;
@@ -18,7 +20,7 @@ pub(crate) use listener::Listener;
 use crate::error;
 use crate::layout::LOCK;
 use crate::options::{Distribution, Options};
-use crate::pool::Pool;
+use crate::pool::{Connection, Pool};
 use crate::transaction::Transaction;
 
 /// How long a change waits for those of other servers, many of which may be starting.
@@ -30,6 +32,12 @@ const LOAD: &str = "
 SELECT name, version, document,
        (extract(epoch FROM created_at) * 1000000)::bigint
 FROM staffa.schemas WHERE current ORDER BY name";
+
+const VERSIONS: &str = "
+SELECT name, version, document, (extract(epoch FROM created_at) * 1000000)::bigint,
+       steps, records, duration_micros
+FROM staffa.schemas LEFT JOIN staffa.changes USING (name, version)
+WHERE name = $1 ORDER BY version";
 
 /// The catalog of one database.
 #[derive(Debug)]
@@ -50,7 +58,7 @@ impl Catalog {
         }
     }
 
-    async fn change(&self, change: &SchemaChange, client: &Client) -> Result<(), StorageError> {
+    async fn change(&self, change: &SchemaChange, client: &Connection) -> Result<(), StorageError> {
         match change {
             SchemaChange::Create { to, document } => {
                 if stored_version(client, to.name()).await?.is_some() {
@@ -64,17 +72,32 @@ impl Catalog {
                 retire(client, from).await?;
                 insert(client, to, document).await
             }
+            SchemaChange::Evolve {
+                from,
+                to,
+                document,
+                steps,
+            } => {
+                check_stored(client, from).await?;
+                let change = evolve::Evolution::new(from, to, self.distribution);
+                let log = change.carry_out(client, steps).await?;
+                retire(client, from).await?;
+                insert(client, to, document).await?;
+                note(client, to, &log).await
+            }
             SchemaChange::Drop { from } => {
                 check_stored(client, from).await?;
                 client
                     .batch_execute(&ddl::drop(from))
                     .await
                     .map_err(|error| error::of_schema(error, from))?;
-                let sql = "DELETE FROM staffa.schemas WHERE name = $1";
-                client
-                    .query_typed(sql, &[(&from.name(), Type::TEXT)])
-                    .await
-                    .map_err(error::plain)?;
+                for sql in [
+                    "DELETE FROM staffa.schemas WHERE name = $1",
+                    "DELETE FROM staffa.changes WHERE name = $1",
+                ] {
+                    let gone = client.query_typed(sql, &[(&from.name(), Type::TEXT)]).await;
+                    gone.map_err(error::plain)?;
+                }
                 Ok(())
             }
         }
@@ -172,6 +195,17 @@ impl SchemaCatalog for Catalog {
         self.apply_locked(Work::Change(&change)).await
     }
 
+    async fn versions(&self, name: &str) -> Result<Vec<SchemaVersion>, StorageError> {
+        let client = self.pool.get().await?;
+        let rows = client
+            .query_typed(VERSIONS, &[(&name, Type::TEXT)])
+            .await
+            .map_err(error::plain)?;
+        rows.iter()
+            .map(|row| version(row).map_err(error::plain))
+            .collect()
+    }
+
     /// Looks first: even a statement that finds all there would wait for writes under way, and
     /// hold up those that come behind it.
     async fn ensure(&self, schema: &Arc<SchemaSnapshot>) -> Result<(), StorageError> {
@@ -193,6 +227,22 @@ fn stored(row: &Row) -> Result<StoredSchema, tokio_postgres::Error> {
         version: version.unsigned_abs(),
         document: row.try_get(2)?,
         created_at: Timestamp::from_micros(row.try_get(3)?),
+    })
+}
+
+fn version(row: &Row) -> Result<SchemaVersion, tokio_postgres::Error> {
+    let steps: Option<String> = row.try_get(4)?;
+    let change = match steps {
+        None => None,
+        Some(steps) => Some(ChangeLog {
+            steps,
+            records: row.try_get::<_, i64>(5)?.unsigned_abs(),
+            duration_micros: row.try_get::<_, i64>(6)?.unsigned_abs(),
+        }),
+    };
+    Ok(SchemaVersion {
+        stored: stored(row)?,
+        change,
     })
 }
 
@@ -229,6 +279,30 @@ async fn retire(client: &Client, schema: &SchemaSnapshot) -> Result<(), StorageE
     let sql = "UPDATE staffa.schemas SET current = false WHERE current AND name = $1";
     client
         .query_typed(sql, &[(&schema.name(), Type::TEXT)])
+        .await
+        .map_err(error::plain)?;
+    Ok(())
+}
+
+async fn note(
+    client: &Client,
+    schema: &SchemaSnapshot,
+    log: &ChangeLog,
+) -> Result<(), StorageError> {
+    let sql = "INSERT INTO staffa.changes VALUES ($1, $2, $3, $4, $5)";
+    let figure = |of: u64| i64::try_from(of).unwrap_or(i64::MAX);
+    let version = i32::try_from(schema.version()).map_err(StorageError::internal)?;
+    client
+        .query_typed(
+            sql,
+            &[
+                (&schema.name(), Type::TEXT),
+                (&version, Type::INT4),
+                (&log.steps, Type::TEXT),
+                (&figure(log.records), Type::INT8),
+                (&figure(log.duration_micros), Type::INT8),
+            ],
+        )
         .await
         .map_err(error::plain)?;
     Ok(())

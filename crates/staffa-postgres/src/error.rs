@@ -51,9 +51,13 @@ pub(crate) fn of_schema(error: tokio_postgres::Error, schema: &SchemaSnapshot) -
         Some(&(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME)) => {
             StorageError::SchemaNotFound { schema: name() }
         }
-        Some(&(SqlState::UNDEFINED_COLUMN | SqlState::DATATYPE_MISMATCH)) => {
-            StorageError::SchemaMoved { schema: name() }
-        }
+        // Values in the form of other types than the columns have.
+        Some(
+            &(SqlState::UNDEFINED_COLUMN
+            | SqlState::DATATYPE_MISMATCH
+            | SqlState::PROTOCOL_VIOLATION
+            | SqlState::INVALID_BINARY_REPRESENTATION),
+        ) => StorageError::SchemaMoved { schema: name() },
         _ => match unique_properties(&error, schema) {
             Some(properties) => StorageError::UniqueViolation {
                 violation: UniqueViolation {

@@ -21,6 +21,14 @@ CREATE TABLE IF NOT EXISTS staffa.schemas (
     PRIMARY KEY (name, version)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS schemas_current ON staffa.schemas (name) WHERE current;
+CREATE TABLE IF NOT EXISTS staffa.changes (
+    name text COLLATE \"C\" NOT NULL,
+    version integer NOT NULL,
+    steps text NOT NULL,
+    records bigint NOT NULL,
+    duration_micros bigint NOT NULL,
+    PRIMARY KEY (name, version)
+);
 CREATE TABLE IF NOT EXISTS staffa.secrets (
     name text PRIMARY KEY,
     value bytea NOT NULL,

@@ -1,6 +1,6 @@
 //! The read side.
 
-mod source;
+pub(crate) mod source;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 mod aggregate;
 mod filter;
 pub(crate) mod names;
-mod select;
+pub(crate) mod select;
 mod sort;
 
 pub(crate) use aggregate::aggregate;

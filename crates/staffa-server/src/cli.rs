@@ -41,6 +41,18 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
+/// A check found that there is something to do.
+#[derive(Debug)]
+pub(crate) struct WorkToDo;
+
+impl fmt::Display for WorkToDo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is something to do")
+    }
+}
+
+impl std::error::Error for WorkToDo {}
+
 /// A failure of which everything has been said.
 #[derive(Debug)]
 pub(crate) struct AlreadySaid;
@@ -103,6 +115,9 @@ fn dispatch(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()>
 fn report(error: &anyhow::Error, output: Output) -> ExitCode {
     if error.is::<AlreadySaid>() {
         return ExitCode::from(1);
+    }
+    if error.is::<WorkToDo>() {
+        return ExitCode::from(2);
     }
     if is_broken_pipe(error) {
         // Whoever read the data has had enough, as in `staffa export … | head`.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -64,6 +64,21 @@ impl Client {
         }
         self.send(request.body(BodyExt::boxed_unsync(StreamBody::new(frames)))?)
             .await
+    }
+
+    /// Sends a JSON document to a path.
+    pub(crate) async fn put(
+        &self,
+        path: &str,
+        document: String,
+    ) -> anyhow::Result<Response<Incoming>> {
+        let body = Full::new(Bytes::from(document));
+        let request = Request::builder()
+            .method(Method::PUT)
+            .uri(format!("{}{path}", self.base))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body.map_err(|never| match never {}).boxed_unsync())?;
+        self.send(request).await
     }
 
     async fn send(&self, request: Request<Body>) -> anyhow::Result<Response<Incoming>> {

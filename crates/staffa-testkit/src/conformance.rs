@@ -8,6 +8,7 @@ pub mod aggregates;
 pub mod append_only;
 pub mod catalog;
 pub mod concurrency;
+pub mod evolution;
 pub mod execute;
 pub mod filters;
 pub mod modes;

@@ -6,6 +6,7 @@
 mod aggregate;
 mod calendar;
 mod content;
+mod evolve;
 mod read;
 mod write;
 
@@ -18,7 +19,8 @@ use parking_lot::RwLock;
 
 use staffa_domain::error::Unavailable;
 use staffa_domain::ports::{
-    EngineMonitor, EngineState, Gauge, SchemaCatalog, SchemaChange, Storage, StoredSchema,
+    ChangeLog, EngineMonitor, EngineState, Gauge, SchemaCatalog, SchemaChange, SchemaVersion,
+    Storage, StoredSchema,
 };
 use staffa_domain::{SchemaSnapshot, StorageError, Timestamp};
 
@@ -47,7 +49,8 @@ struct State {
 #[derive(Debug, Clone)]
 struct Kept {
     snapshot: Arc<SchemaSnapshot>,
-    stored: StoredSchema,
+    /// From the first version on; there is at least one.
+    versions: Vec<SchemaVersion>,
     content: Arc<Content>,
 }
 
@@ -130,10 +133,25 @@ impl State {
                     .insert(name, Kept::new(to, document, at, content));
             }
             SchemaChange::Describe { from, to, document } => {
-                let content = Arc::clone(&self.kept_at(&from)?.content);
-                let name = to.name().to_owned();
-                self.schemas
-                    .insert(name, Kept::new(to, document, at, content));
+                let kept = self.kept_at(&from)?;
+                let next = kept.next(to, (document, at, None), Arc::clone(&kept.content));
+                self.schemas.insert(from.name().to_owned(), next);
+            }
+            SchemaChange::Evolve {
+                from,
+                to,
+                document,
+                steps,
+            } => {
+                let kept = self.kept_at(&from)?;
+                let content = Arc::new(evolve::evolve(&kept.content, &from, &to)?);
+                let log = ChangeLog {
+                    steps,
+                    records: kept.content.records().len() as u64,
+                    duration_micros: 0,
+                };
+                let next = kept.next(to, (document, at, Some(log)), content);
+                self.schemas.insert(from.name().to_owned(), next);
             }
             SchemaChange::Drop { from } => {
                 self.kept_at(&from)?;
@@ -151,15 +169,31 @@ impl Kept {
         created_at: Timestamp,
         content: Arc<Content>,
     ) -> Self {
+        let none = Self {
+            snapshot: Arc::clone(&snapshot),
+            versions: Vec::new(),
+            content: Arc::clone(&content),
+        };
+        none.next(snapshot, (document, created_at, None), content)
+    }
+
+    fn next(
+        &self,
+        snapshot: Arc<SchemaSnapshot>,
+        (document, created_at, change): (String, Timestamp, Option<ChangeLog>),
+        content: Arc<Content>,
+    ) -> Self {
         let stored = StoredSchema {
             name: snapshot.name().to_owned(),
             version: snapshot.version(),
             document,
             created_at,
         };
+        let mut versions = self.versions.clone();
+        versions.push(SchemaVersion { stored, change });
         Self {
             snapshot,
-            stored,
+            versions,
             content,
         }
     }
@@ -184,12 +218,17 @@ impl SchemaCatalog for MemoryEngine {
         Ok(state
             .schemas
             .into_values()
-            .map(|kept| kept.stored)
+            .filter_map(|mut kept| Some(kept.versions.pop()?.stored))
             .collect())
     }
 
     async fn apply(&self, change: SchemaChange) -> Result<(), StorageError> {
         self.change(|state| state.apply(change))
+    }
+
+    async fn versions(&self, name: &str) -> Result<Vec<SchemaVersion>, StorageError> {
+        let kept = self.snapshot()?.schemas.remove(name);
+        Ok(kept.map(|kept| kept.versions).unwrap_or_default())
     }
 
     async fn ensure(&self, schema: &Arc<SchemaSnapshot>) -> Result<(), StorageError> {

@@ -140,6 +140,11 @@ pub fn set_spread(spread: bool) {
     SPREAD.set(spread);
 }
 
+/// What [`set_spread`] said.
+pub fn is_spread() -> bool {
+    SPREAD.get()
+}
+
 /// Orders of a shop: `reference` is the natural key, `code` is unique, the rest optional. Where
 /// orders are spread, they are so by `reference`, and `code` is not unique.
 pub fn orders() -> Arc<SchemaSnapshot> {

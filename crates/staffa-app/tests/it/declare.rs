@@ -85,3 +85,22 @@ async fn a_server_that_lost_the_race_finds_it_done() {
     first.reload().await.unwrap();
     assert!(first.get("two").is_ok());
 }
+
+#[tokio::test]
+async fn what_needs_no_look_at_records_is_done_at_a_start() {
+    let app = App::new().await;
+    let mut schema = app.orders().schema().clone();
+    let customer = app.orders().position("customer").unwrap();
+    schema.properties[customer].renamed_from = Some(schema.properties[customer].name.clone());
+    schema.properties[customer].name = staffa_domain::PropertyName::new("buyer").unwrap();
+    app.catalog.declare(vec![schema.clone()]).await.unwrap();
+    // The same document at the next start.
+    app.catalog.declare(vec![schema.clone()]).await.unwrap();
+    assert_eq!(app.orders().version(), 2);
+    assert_eq!(app.orders().position("buyer"), Some(customer));
+    schema.properties[customer].required = true;
+    let error = app.catalog.declare(vec![schema]).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("set_required"), "{text}");
+    assert!(text.contains("staffa schema apply"), "{text}");
+}

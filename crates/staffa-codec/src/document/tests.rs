@@ -5,6 +5,7 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use serde_json::json;
 
+use staffa_domain::change::plan;
 use staffa_domain::ports::StoredSchema;
 use staffa_domain::record::Timestamp;
 use staffa_domain::schema::{
@@ -14,7 +15,7 @@ use staffa_domain::schema::{
 use staffa_domain::value::Value;
 
 use super::{
-    DocumentForm, describe, difference, json_schema, read_schema, read_stored, write_schema,
+    DocumentForm, describe, json_schema, plan_json, read_schema, read_stored, write_schema,
     write_stored, write_yaml,
 };
 
@@ -217,22 +218,33 @@ fn what_a_schema_shows_of_itself() {
 }
 
 #[test]
-fn differences_are_told_but_for_words() {
+fn a_plan_is_told_step_by_step() {
     let from = wells();
     let mut to = wells();
-    to.description = None;
-    to.properties[1].description = Some("another".to_owned());
-    assert_eq!(difference(&from, &to), Vec::<String>::new());
     to.properties[1].constraints.max_length = Some(100);
     to.properties.remove(2);
-    to.append_only = true;
-    assert_eq!(
-        difference(&from, &to),
-        [
-            "the schema: append_only was not set and is true",
-            "property well_name: max_length was 200 and is 100",
-            "property production_period is gone",
-        ]
+    let told = plan_json(&plan(&from, &to).unwrap(), 5_000_000);
+    assert_eq!(told["class"], "destructive");
+    assert_eq!(told["blocks"], "reads_and_writes");
+    let steps: Vec<_> = told["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| (&step["step"], &step["property"], &step["records"]))
+        .collect();
+    let dropped = (
+        &json!("drop_property"),
+        &json!("production_period"),
+        &json!(5_000_000),
+    );
+    let limited = (
+        &json!("add_constraint"),
+        &json!("well_name"),
+        &json!(5_000_000),
+    );
+    assert!(
+        steps.contains(&dropped) && steps.contains(&limited),
+        "{steps:?}"
     );
 }
 
@@ -374,7 +386,22 @@ proptest! {
         assert_eq!(read_schema(&json, DocumentForm::Json).unwrap(), schema);
         let yaml = write_yaml(&schema);
         assert_eq!(read_schema(&yaml, DocumentForm::Yaml).unwrap(), schema, "{yaml}");
-        assert_eq!(difference(&schema, &schema), Vec::<String>::new());
+        assert!(plan(&schema, &schema).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_plan_leads_from_any_schema_to_any_other(from in any_schema(), to in any_schema()) {
+        let forgotten = |mut schema: Schema| {
+            schema.properties.iter_mut().for_each(|p| p.renamed_from = None);
+            schema
+        };
+        let (mut from, mut to) = (forgotten(from), to);
+        to.name = from.name.clone();
+        to.distributed_by = None;
+        from.distributed_by = None;
+        if let Ok(plan) = plan(&from, &to) {
+            assert_eq!(plan.apply_to(&from), forgotten(to));
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn check_value(property: &Property, value: &Value) -> Result<(), Breach> {
 }
 
 /// Finds the rows of a property's array that break its constraints. Nulls break none.
-pub(super) fn check_array(
+pub(crate) fn check_array(
     property: &Property,
     array: &ArrayRef,
     found: &mut dyn FnMut(usize, Breach),

@@ -23,6 +23,13 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
+        Self::whole(request).await
+    }
+}
+
+impl JsonBody {
+    /// The whole of a body, whatever it is.
+    pub(super) async fn whole(request: Request) -> Result<Self, Problem> {
         let bytes_max = exchange_of(&request)?.settings.json_body_bytes_max;
         let mut body = open_held(request, bytes_max)?;
         let first = body

@@ -30,6 +30,15 @@ impl Call {
         &self.exchange.context
     }
 
+    /// The version that the path names.
+    pub(crate) fn version(&self) -> Result<u32, Problem> {
+        let text = self.id.as_deref().unwrap_or_default();
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let version = text.parse().ok().filter(|_| digits);
+        let problem = || Problem::parameter("version", "a version is a whole number");
+        version.ok_or_else(problem)
+    }
+
     /// The query's parameters, of which only these may be there.
     pub(crate) fn params(&self, allowed: &[&'static str]) -> Result<Params<'_>, Problem> {
         Params::read(self.uri.query(), allowed)
@@ -57,7 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
         let path = path.map_err(|_| Problem::parameter("path", "the path is not UTF-8"))?;
         for (name, value) in &path {
             match name {
-                "id" => call.id = Some(value.to_owned()),
+                "id" | "version" => call.id = Some(value.to_owned()),
                 _ => value.clone_into(&mut call.schema),
             }
         }

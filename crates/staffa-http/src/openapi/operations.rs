@@ -214,6 +214,39 @@ fn of_no_schema(operation: Operation, schemas: &Schemas) -> Told {
             let good = vec![(200, of_json("The schema", reference("schema")))];
             Told::reading("Read a schema", good).with(params::of_schema(names()))
         }
+        Operation::EvolveSchema => Told {
+            summary: "Make a schema, or bring it to its next version",
+            parameters: Some(params::of_evolution()),
+            body: Some(json_body(json!({"type": "object"}))),
+            answers: answers(
+                vec![
+                    (
+                        200,
+                        of_json("The schema and what was done", reference("schema")),
+                    ),
+                    (201, of_json("The new schema", reference("schema"))),
+                ],
+                &[&OF_A_BODY[..], &[409, 412]].concat(),
+            ),
+        },
+        Operation::DropSchema => Told {
+            summary: "Remove a schema with its records",
+            parameters: Some(params::of_drop()),
+            body: None,
+            answers: answers(vec![(204, empty("It is gone"))], &[409, 412]),
+        },
+        Operation::ListVersions => {
+            let list = json!({"type": "array", "items": version()});
+            Told::reading(
+                "List the versions of a schema",
+                vec![(200, of_json("The versions", list))],
+            )
+            .with(params::of_schema(names()))
+        }
+        Operation::DescribeVersion => {
+            let good = vec![(200, of_json("The version", version()))];
+            Told::reading("Read a version of a schema", good).with(params::of_version(names()))
+        }
         Operation::DescribeJsonSchema => {
             let good = vec![(200, of_json("The JSON Schema", json!({"type": "object"})))];
             Told::reading("Read a schema as JSON Schema", good).with(params::of_schema(names()))
@@ -245,6 +278,23 @@ fn of_no_schema(operation: Operation, schemas: &Schemas) -> Told {
         Operation::CheckLive => health("Whether the process runs"),
         _ => health("Whether the server serves"),
     }
+}
+
+/// One version of a schema and how it came about.
+fn version() -> Json {
+    json!({
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "version": {"type": "integer", "minimum": 1},
+            "created_at": {"type": "string", "format": "date-time"},
+            "steps": {"type": ["array", "null"], "items": {"type": "object"}},
+            "record_count": {"type": ["integer", "null"]},
+            "duration_ms": {"type": ["integer", "null"]},
+            "document": {"type": "object"},
+        },
+        "required": ["name", "version", "created_at", "document"],
+    })
 }
 
 fn health(summary: &'static str) -> Told {
@@ -348,6 +398,10 @@ const fn name(operation: Operation) -> &'static str {
         Operation::ListSchemas => "list_schemas",
         Operation::DescribeSchema => "describe_schema",
         Operation::DescribeJsonSchema => "describe_json_schema",
+        Operation::EvolveSchema => "evolve_schema",
+        Operation::DropSchema => "drop_schema",
+        Operation::ListVersions => "list_versions",
+        Operation::DescribeVersion => "describe_version",
         Operation::CreateRecordEnveloped => "create_record_enveloped",
         Operation::CreateRecords => "create_records",
         Operation::CreateRecord => "create_record",

@@ -197,6 +197,60 @@ pub(super) fn of_change() -> Json {
     ])
 }
 
+/// A schema that is made or changed. Its name may be new.
+pub(super) fn of_evolution() -> Json {
+    let boolean = || json!({"type": "boolean", "default": false});
+    let mut all = of_schema(std::iter::empty());
+    extend(
+        &mut all,
+        vec![
+            query("dry_run", "Answer the plan and do nothing", boolean()),
+            query(
+                "allow_destructive",
+                "Let values go that no step brings back",
+                boolean(),
+            ),
+            header("If-Match", "The version that the schema must have: \"1\""),
+        ],
+    );
+    all
+}
+
+/// A schema that is removed.
+pub(super) fn of_drop() -> Json {
+    let mut all = of_schema(std::iter::empty());
+    extend(
+        &mut all,
+        vec![
+            json!({
+                "name": "confirm", "in": "query", "required": true,
+                "description": "The name of the schema once more",
+                "schema": {"type": "string"},
+            }),
+            header("If-Match", "The version that the schema must have: \"1\""),
+        ],
+    );
+    all
+}
+
+/// One version of a schema.
+pub(super) fn of_version<'a>(names: impl Iterator<Item = &'a str>) -> Json {
+    let mut all = of_schema(names);
+    let version = json!({
+        "name": "version", "in": "path", "required": true,
+        "description": "The version, from 1",
+        "schema": {"type": "integer", "minimum": 1},
+    });
+    extend(&mut all, vec![version]);
+    all
+}
+
+fn extend(all: &mut Json, more: Vec<Json>) {
+    if let Json::Array(all) = all {
+        all.extend(more);
+    }
+}
+
 /// The name of a schema, in the path.
 pub(super) fn of_schema<'a>(names: impl Iterator<Item = &'a str>) -> Json {
     let names: Vec<&str> = names.collect();

@@ -2,7 +2,9 @@
 
 use staffa_app::{BodyError, Error};
 use staffa_codec::decode::{DecodeError, DecodeErrorCode};
+use staffa_codec::document::example_value;
 use staffa_codec::question::{QuestionCode, QuestionProblem};
+use staffa_domain::change::Incompatible;
 use staffa_domain::error::{RecordErrorCode, Unavailable, UniqueViolation};
 use staffa_domain::schema::SchemaProblem;
 use staffa_domain::{RecordError, StorageError};
@@ -30,6 +32,16 @@ impl From<Error> for Problem {
             Error::VersionMismatch { current } => Self::new(
                 Code::VERSION_MISMATCH,
                 format!("the record has version {current}, which If-Match does not name"),
+            ),
+            Error::UnsupportedChange(problems) => unsupported_change(problems),
+            Error::SchemaVersionMismatch { current } => Self::new(
+                Code::VERSION_MISMATCH,
+                match current {
+                    0 => "there is no such schema, which the request insists on".to_owned(),
+                    current => {
+                        format!("the schema has version {current}, which the request rules out")
+                    }
+                },
             ),
             Error::TooManyAffected { found, most } => {
                 let detail = format!(
@@ -64,6 +76,7 @@ impl From<StorageError> for Problem {
                 Code::SCHEMA_MOVED,
                 format!("the schema {schema} changed while the request was under way"),
             ),
+            StorageError::Incompatible(found) => incompatible(&found),
             StorageError::Conflict => Self::new(
                 Code::CONFLICT,
                 "another write got in the way; send the request again",
@@ -168,6 +181,37 @@ fn invalid_schema(problems: Vec<SchemaProblem>) -> Problem {
         .collect();
     let detail = format!("the schema has {} problems", causes.len());
     Problem::new(Code::VALIDATION_FAILED, detail).with_causes(causes)
+}
+
+fn unsupported_change(problems: Vec<SchemaProblem>) -> Problem {
+    let first = problems
+        .first()
+        .map_or_else(String::new, |p| p.message.clone());
+    let code = Code::UNSUPPORTED_CHANGE;
+    let causes = problems
+        .into_iter()
+        .map(|problem| Cause::new(problem.pointer, code.as_str(), problem.message));
+    let causes = causes.collect();
+    Problem::new(code, first).with_causes(causes)
+}
+
+/// Records in the way of a change, each by its id.
+fn incompatible(found: &Incompatible) -> Problem {
+    let more = if found.truncated { "more than " } else { "" };
+    let count = found.examples.len();
+    let detail = format!("{more}{count} values stand in the way of the change; nothing was done");
+    let causes = found.examples.iter().map(|example| {
+        let pointer = format!("/{}", escape(&example.property));
+        let value = serde_json::value::to_raw_value(&example_value(example));
+        Cause {
+            id: Some(example.id.to_string()),
+            property: Some(example.property.clone()),
+            value: value.ok(),
+            ..Cause::new(pointer, example.code.as_str(), example.message.clone())
+        }
+    });
+    let causes = causes.collect();
+    Problem::new(Code::UNSUPPORTED_CHANGE, detail).with_causes(causes)
 }
 
 fn taken(violation: &UniqueViolation) -> Problem {

@@ -8,15 +8,15 @@ use staffa_codec::document;
 
 use super::Answer;
 use crate::from_wire::Call;
-use crate::to_wire::json_of;
+use crate::to_wire::{json_of, schema};
 
 pub(crate) async fn describe_schema(State(queries): State<Queries>, call: Call) -> Answer {
     call.params(&[])?;
     let view = queries
         .describe_schema(call.context(), &call.schema)
         .await?;
-    json_of(
-        StatusCode::OK,
-        &document::describe(&view.schema, Some(view.record_count)),
-    )
+    let told = document::describe(&view.schema, Some(view.record_count));
+    let mut response = json_of(StatusCode::OK, &told)?;
+    schema::tag(&mut response, &view.schema)?;
+    Ok(response)
 }

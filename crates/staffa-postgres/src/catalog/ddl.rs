@@ -1,6 +1,6 @@
 //! The statements that make and remove a schema's table and indexes.
 
-use staffa_domain::{SchemaSnapshot, StorageError};
+use staffa_domain::{SchemaSnapshot, StorageError, Transition};
 
 use crate::options::Distribution;
 use crate::sql::names::{self, IndexKind};
@@ -29,6 +29,84 @@ pub(super) fn create(
     let indexes = indexes(schema);
     statements.extend(indexes.iter().map(|index| create_index(schema, index)));
     Ok(statements)
+}
+
+/// The statements that bring the storage of one version to the next: `cast` is the expression
+/// that reads a column as its next type, `default` the value of a new one.
+pub(super) fn alter(
+    transition: &Transition,
+    cast: impl Fn(usize, usize) -> String,
+    default: impl Fn(usize) -> Option<String>,
+) -> Vec<String> {
+    let (from, to) = (transition.from(), transition.to());
+    let table = names::table(to);
+    let kind = |after: usize| types::column_type(&to.schema().properties[after].property_type);
+    let mut statements = Vec::new();
+    let kept = relations(to);
+    for index in indexes(from) {
+        let name = names::index(from, index.kind, &index.positions);
+        if !kept.contains(&name) || transition.changes_append_only() {
+            statements.push(format!(
+                "DROP INDEX IF EXISTS records.{}",
+                names::quoted(&name)
+            ));
+        }
+    }
+    let mut parts = Vec::new();
+    for after in transition.added() {
+        let column = names::property(to, *after);
+        let default = default(*after).map_or_else(String::new, |value| format!(" DEFAULT {value}"));
+        parts.push(format!("ADD COLUMN {column} {}{default}", kind(*after)));
+    }
+    for (before, after) in transition.retyped() {
+        let column = names::property(from, before);
+        let (kind, value) = (kind(after), cast(before, after));
+        parts.push(format!("ALTER COLUMN {column} TYPE {kind} USING {value}"));
+    }
+    for before in transition.dropped() {
+        parts.push(format!("DROP COLUMN {}", names::property(from, *before)));
+    }
+    statements.extend(
+        parts
+            .into_iter()
+            .map(|part| format!("ALTER TABLE {table} {part}")),
+    );
+    for after in transition.added() {
+        if default(*after).is_some() {
+            let column = names::property(to, *after);
+            statements.push(format!(
+                "ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT"
+            ));
+        }
+    }
+    if transition.changes_append_only() {
+        statements.extend(change_key(to));
+    }
+    statements.extend(indexes(to).iter().map(|index| create_index(to, index)));
+    statements
+}
+
+/// What is kept beside each record where records can be changed, made or removed.
+fn change_key(to: &SchemaSnapshot) -> Vec<String> {
+    let table = names::table(to);
+    let key = names::quoted(&names::index(to, IndexKind::Id, &[]));
+    if to.schema().append_only {
+        return vec![format!(
+            "ALTER TABLE {table} DROP CONSTRAINT {key}, DROP COLUMN updated_at, \
+             DROP COLUMN version"
+        )];
+    }
+    vec![
+        format!(
+            "ALTER TABLE {table} ADD COLUMN updated_at timestamptz, \
+             ADD COLUMN version bigint NOT NULL DEFAULT 1"
+        ),
+        format!("UPDATE {table} SET updated_at = created_at"),
+        format!(
+            "ALTER TABLE {table} ALTER COLUMN updated_at SET NOT NULL, \
+             ALTER COLUMN version DROP DEFAULT, ADD CONSTRAINT {key} PRIMARY KEY (id)"
+        ),
+    ]
 }
 
 /// Removes a schema's storage.
@@ -137,7 +215,7 @@ fn create_index(schema: &SchemaSnapshot, index: &Index) -> String {
 
 /// The column by which Citus spreads the records. Uniqueness is kept within a shard alone,
 /// so each unique group must contain it.
-fn distribution_of(schema: &SchemaSnapshot) -> Result<String, StorageError> {
+pub(super) fn distribution_of(schema: &SchemaSnapshot) -> Result<String, StorageError> {
     let declared = schema.schema();
     let place = declared
         .distributed_by

@@ -15,7 +15,7 @@ use crate::pool::Connection;
 use crate::sql::Query;
 
 /// Why no more records come.
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The server says so, or is gone.
     Server(tokio_postgres::Error),
     /// What came cannot be read.
@@ -23,7 +23,7 @@ pub(super) enum Fault {
 }
 
 /// A query under way.
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Binary COPY: the cheapest way out, but it takes no parameters.
     Copy(Pin<Box<CopyOutStream>>, CopyDecoder),
     /// Result rows.
@@ -33,7 +33,7 @@ pub(super) enum Source {
 impl Source {
     /// Sends a query with its parameters in one go. It is not prepared: the planner is to see
     /// the values, and questions differ too much to keep.
-    pub(super) async fn rows(
+    pub(crate) async fn rows(
         client: &Connection,
         query: &Query,
     ) -> Result<Self, tokio_postgres::Error> {
@@ -45,7 +45,7 @@ impl Source {
     }
 
     /// Begins a query with a long answer.
-    pub(super) async fn long(
+    pub(crate) async fn long(
         client: &Connection,
         query: &Query,
     ) -> Result<Self, tokio_postgres::Error> {
@@ -58,7 +58,7 @@ impl Source {
     }
 
     /// Adds what comes next to a batch; false at the end.
-    pub(super) async fn pull(&mut self, batch: &mut BatchBuilder) -> Result<bool, Fault> {
+    pub(crate) async fn pull(&mut self, batch: &mut BatchBuilder) -> Result<bool, Fault> {
         let codec = |error: crate::copy::CodecError| Fault::Codec(error.into());
         match self {
             Self::Rows(rows) => match rows.try_next().await.map_err(Fault::Server)? {

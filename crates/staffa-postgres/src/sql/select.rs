@@ -10,6 +10,7 @@ use staffa_domain::{Field, Filter, RecordId, RecordQuery, SchemaSnapshot};
 
 use crate::copy::Param;
 use crate::sql::{Params, Query, filter, names, sort};
+use crate::types;
 
 /// The fields of an answer: the system fields, then the properties at these positions.
 fn fields(selected: &[usize]) -> Vec<Field> {
@@ -26,7 +27,18 @@ fn fields(selected: &[usize]) -> Vec<Field> {
 fn list(schema: &SchemaSnapshot, fields: &[Field]) -> String {
     let names: Vec<String> = fields
         .iter()
-        .map(|field| names::field(schema, *field))
+        .map(|field| {
+            let name = names::field(schema, *field);
+            match field {
+                // With its type: a statement that was made for one version of the schema must
+                // not answer in the types of the next.
+                Field::Property(_) => {
+                    let kind = types::cast_type(field.property_type(schema));
+                    format!("{name}::{kind}")
+                }
+                _ => name,
+            }
+        })
         .collect();
     names.join(", ")
 }
@@ -40,6 +52,15 @@ fn layout(schema: &SchemaSnapshot, fields: &[Field]) -> SchemaRef {
         .iter()
         .map(|field| Arc::clone(&whole.fields()[field.index()]));
     Arc::new(ArrowSchema::new(parts.collect::<Vec<_>>()))
+}
+
+/// A statement that answers ids alone.
+pub(crate) fn ids(schema: &SchemaSnapshot, sql: String) -> Query {
+    Query {
+        sql,
+        params: Vec::new(),
+        layout: layout(schema, &[Field::Id]),
+    }
 }
 
 /// Whole records by their ids.

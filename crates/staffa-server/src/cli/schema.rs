@@ -1,4 +1,7 @@
-//! `staffa schema list`: the schemas there are.
+//! `staffa schema`: the schemas there are, and what documents would make of them.
+
+mod change;
+mod show;
 
 use std::fmt::Write as _;
 
@@ -21,16 +24,26 @@ struct Entry {
 pub(super) fn command() -> Command {
     let list = Command::new("list").about("List the schemas with their versions and records");
     Command::new("schema")
-        .about("Look at the schemas")
+        .about("Look at the schemas, and change them")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(with_place(list))
+        .subcommand(show::command())
+        .subcommand(change::plan_command())
+        .subcommand(change::apply_command())
 }
 
 pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()> {
-    let Some((_, matches)) = matches.subcommand() else {
-        return Ok(());
-    };
+    match matches.subcommand() {
+        Some(("plan", matches)) => change::plan(matches, invocation),
+        Some(("apply", matches)) => change::apply(matches, invocation),
+        Some(("show", matches)) => show::run(matches, invocation),
+        Some((_, matches)) => print_list(matches, invocation),
+        None => Ok(()),
+    }
+}
+
+fn print_list(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()> {
     let place = Place::of(matches, invocation)?;
     let entries = block_on(list(place))?;
     let width = entries

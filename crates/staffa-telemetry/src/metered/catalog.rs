@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use staffa_domain::ports::{SchemaCatalog, SchemaChange, StoredSchema};
+use staffa_domain::ports::{SchemaCatalog, SchemaChange, SchemaVersion, StoredSchema};
 use staffa_domain::{SchemaSnapshot, StorageError};
 
 use crate::metrics::Registry;
@@ -16,6 +16,7 @@ pub(super) struct MeteredCatalog {
     inner: Arc<dyn SchemaCatalog>,
     load: Arc<Operation>,
     apply: Arc<Operation>,
+    versions: Arc<Operation>,
     ensure: Arc<Operation>,
 }
 
@@ -26,6 +27,7 @@ impl MeteredCatalog {
             inner,
             load: operation("load"),
             apply: operation("apply"),
+            versions: operation("versions"),
             ensure: operation("ensure"),
         }
     }
@@ -40,6 +42,10 @@ impl SchemaCatalog for MeteredCatalog {
 
     async fn apply(&self, change: SchemaChange) -> Result<(), StorageError> {
         self.apply.time(self.inner.apply(change)).await
+    }
+
+    async fn versions(&self, name: &str) -> Result<Vec<SchemaVersion>, StorageError> {
+        self.versions.time(self.inner.versions(name)).await
     }
 
     async fn ensure(&self, schema: &Arc<SchemaSnapshot>) -> Result<(), StorageError> {

@@ -55,7 +55,7 @@ impl Ending {
             StorageError::Unavailable(Unavailable::OutOfMemory) => Self::OutOfMemory,
             StorageError::Timeout => Self::Timeout,
             StorageError::StorageFull => Self::StorageFull,
-            StorageError::Unsupported(_) => Self::Unsupported,
+            StorageError::Unsupported(_) | StorageError::Incompatible(_) => Self::Unsupported,
             StorageError::Internal(_) => Self::Internal,
         }
     }

@@ -12,6 +12,11 @@ macro_rules! storage_conformance {
                 a_change_from_an_old_version_is_refused, dropping_frees_the_name,
                 an_unknown_schema_is_not_found, writes_against_a_moved_schema_are_refused,
                 ensuring_changes_nothing;
+            evolution: added_properties_have_their_defaults, renaming_keeps_values,
+                dropping_forgets_values, types_change_exactly, records_in_the_way_are_told,
+                uniqueness_comes_and_goes, only_so_many_examples_are_told,
+                append_only_comes_and_goes, writes_of_the_version_before_do_not_land,
+                every_version_is_kept;
             values: every_value_comes_back_to_the_bit, every_value_survives_a_replace,
                 required_and_optional_properties_come_back;
             execute: a_write_is_read_at_once, a_replace_keeps_identity, deletes_remove,
