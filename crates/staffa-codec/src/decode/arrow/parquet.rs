@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::ChunkReader;
 
 use staffa_domain::DecodedBatch;
@@ -61,7 +61,7 @@ fn check_sizes(metadata: &ParquetMetaData, bytes_max: usize) -> Result<(), Decod
     let columns = metadata
         .row_groups()
         .iter()
-        .flat_map(|group| group.columns());
+        .flat_map(RowGroupMetaData::columns);
     let mut sizes = columns.map(ColumnChunkMetaData::uncompressed_size);
     if sizes.all(|size| usize::try_from(size).is_ok_and(|size| size <= bytes_max)) {
         return Ok(());
