@@ -201,6 +201,45 @@ fn ingest(data: Json) -> Told {
 }
 
 fn of_no_schema(operation: Operation, schemas: &Schemas) -> Told {
+    match operation {
+        Operation::ListSchemas
+        | Operation::DescribeSchema
+        | Operation::EvolveSchema
+        | Operation::DropSchema
+        | Operation::ListVersions
+        | Operation::DescribeVersion
+        | Operation::DescribeJsonSchema => of_schemas(operation, schemas),
+        Operation::CreateRecordEnveloped => enveloped(schemas),
+        Operation::CreateRecords => enveloped_list(schemas),
+        Operation::RunTransaction => Told {
+            summary: "Carry out operations across schemas, all or none",
+            parameters: None,
+            body: Some(json_body(transaction::body(schemas.keys()))),
+            answers: answers(
+                vec![(
+                    200,
+                    of_json(
+                        "What each one did",
+                        transaction::results(any_record(schemas)),
+                    ),
+                )],
+                &[&OF_A_BODY[..], &[409, 412]].concat(),
+            ),
+        },
+        Operation::DescribeApi => {
+            let good = vec![(200, of_json("This document", json!({"type": "object"})))];
+            Told::reading("Read this document", good)
+        }
+        Operation::ShowDocs => file("Browse the API", "text/html"),
+        Operation::ShowDocsScript => file("The script of /docs", "text/javascript"),
+        Operation::ShowDocsStyle => file("The style of /docs", "text/css"),
+        Operation::CheckLive => health("Whether the process runs"),
+        _ => health("Whether the server serves"),
+    }
+}
+
+/// The operations on schemas themselves.
+fn of_schemas(operation: Operation, schemas: &Schemas) -> Told {
     let names = || schemas.keys().map(String::as_str);
     match operation {
         Operation::ListSchemas => {
@@ -247,36 +286,10 @@ fn of_no_schema(operation: Operation, schemas: &Schemas) -> Told {
             let good = vec![(200, of_json("The version", version()))];
             Told::reading("Read a version of a schema", good).with(params::of_version(names()))
         }
-        Operation::DescribeJsonSchema => {
+        _ => {
             let good = vec![(200, of_json("The JSON Schema", json!({"type": "object"})))];
             Told::reading("Read a schema as JSON Schema", good).with(params::of_schema(names()))
         }
-        Operation::CreateRecordEnveloped => enveloped(schemas),
-        Operation::CreateRecords => enveloped_list(schemas),
-        Operation::RunTransaction => Told {
-            summary: "Carry out operations across schemas, all or none",
-            parameters: None,
-            body: Some(json_body(transaction::body(schemas.keys()))),
-            answers: answers(
-                vec![(
-                    200,
-                    of_json(
-                        "What each one did",
-                        transaction::results(any_record(schemas)),
-                    ),
-                )],
-                &[&OF_A_BODY[..], &[409, 412]].concat(),
-            ),
-        },
-        Operation::DescribeApi => {
-            let good = vec![(200, of_json("This document", json!({"type": "object"})))];
-            Told::reading("Read this document", good)
-        }
-        Operation::ShowDocs => file("Browse the API", "text/html"),
-        Operation::ShowDocsScript => file("The script of /docs", "text/javascript"),
-        Operation::ShowDocsStyle => file("The style of /docs", "text/css"),
-        Operation::CheckLive => health("Whether the process runs"),
-        _ => health("Whether the server serves"),
     }
 }
 
