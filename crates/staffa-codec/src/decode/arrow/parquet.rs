@@ -55,8 +55,8 @@ impl ParquetBatches {
     }
 }
 
-/// Refuses columns that unpack to more than may be held; each is read page by page, and a page
-/// is never larger than its column.
+/// Refuses columns that unpack to more than may be held, by what the index says: a page that was
+/// forged to unpack to more than its column is not found out here.
 fn check_sizes(metadata: &ParquetMetaData, bytes_max: usize) -> Result<(), DecodeError> {
     let columns = metadata
         .row_groups()
