@@ -316,7 +316,10 @@ impl Load {
         Some(match transaction.commit() {
             Ok(committed) => {
                 self.receipt.commit = self.engine.committed(committed);
-                self.engine.sequences.advance(self.schema.name());
+                let schemas = also.iter().map(StampedBatch::schema);
+                for schema in schemas.chain([&self.schema]) {
+                    self.engine.sequences.advance(schema.name());
+                }
                 Ok(self.done())
             }
             Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {

@@ -150,10 +150,11 @@ pub(super) fn redact(template: &str, text: &str, known: &mut Known) -> Result<St
 
 /// Takes ids, times and durations out of a text of which nothing is expected.
 pub(super) fn blur(text: &str) -> String {
-    const DURATION: &str = "\"execution_time_ms\":";
+    const DURATIONS: [&str; 2] = ["\"execution_time_ms\":", "\"duration_ms\":"];
     let (mut out, mut rest) = (String::new(), text);
     while let Some(next) = rest.chars().next() {
-        let (of_a_run, _) = Kind::ALL.split_at(if out.ends_with(DURATION) { 3 } else { 2 });
+        let is_duration = DURATIONS.iter().any(|name| out.ends_with(name));
+        let (of_a_run, _) = Kind::ALL.split_at(if is_duration { 3 } else { 2 });
         let found = of_a_run
             .iter()
             .find_map(|(word, kind)| Some((word, kind.len(rest)?)));
