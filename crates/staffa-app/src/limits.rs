@@ -29,6 +29,8 @@ pub struct Limits {
     pub operations_max: usize,
     /// Bytes of answers that are kept for equal questions.
     pub answers_bytes_max: u64,
+    /// Bytes of single records that are kept for reads by id.
+    pub records_bytes_max: u64,
     /// How often a read-modify-write is tried again when another write came in between.
     pub retries_max: usize,
     /// How long the answer to a request with an idempotency key is kept.
@@ -52,6 +54,7 @@ impl Default for Limits {
             affected_max: 10_000,
             operations_max: 10_000,
             answers_bytes_max: 64 << 20,
+            records_bytes_max: 64 << 20,
             retries_max: 20,
             keys_kept_for: Duration::from_hours(24),
             kept_answer_bytes_max: 1 << 20,

@@ -204,6 +204,10 @@ pub trait RecordReader: Debug + Send + Sync + 'static {
     /// stands. None where others write too, so that nobody here can tell, and none while the
     /// engine does not serve. Cheap, never blocks.
     fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64>;
+
+    /// The same for one record that is there: a number that rises with every write that changes
+    /// or removes it, and may rise with writes to others.
+    fn record_sequence(&self, schema: &SchemaSnapshot, id: RecordId) -> Option<u64>;
 }
 
 /// Whether an engine serves.

@@ -31,7 +31,7 @@ pub(crate) async fn compose(config: &Config, declared: Vec<Schema>) -> anyhow::R
     let opened = open(config).await;
     let (storage, cursor_key) = opened.context("the storage can't be opened")?;
     let storage = staffa_telemetry::metered(storage);
-    let storage = staffa_app::reuse_answers(storage, config.limits.answers_bytes_max);
+    let storage = staffa_app::reuse_answers(storage, &config.limits);
     metrics.watch(Arc::clone(&storage.monitor));
     let monitor = Arc::clone(&storage.monitor);
     match assemble(config, (storage, cursor_key), metrics, declared).await {

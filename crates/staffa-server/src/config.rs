@@ -229,6 +229,7 @@ impl Values<'_> {
             max_temp_bytes: self.number("duckdb.temp_bytes_max"),
             read_threads: self.size("duckdb.read_threads"),
             stream_threads: self.size("duckdb.stream_threads"),
+            spool_bytes_max: self.number("duckdb.spool_bytes_max"),
             bulk_sessions_max: self.size("duckdb.bulk_sessions_max"),
             checkpoint_wal_bytes: self.number("duckdb.checkpoint_wal_bytes"),
             stream_idle_timeout: self.duration("http.stream_timeout"),
@@ -284,6 +285,7 @@ impl Values<'_> {
             filter_depth_max: self.size("limits.filter_depth_max"),
             filter_conditions_max: self.size("limits.filter_conditions_max"),
             answers_bytes_max: self.number("limits.answers_bytes_max"),
+            records_bytes_max: self.number("limits.records_bytes_max"),
             keys_kept_for: self.duration("idempotency.kept_for"),
             kept_answer_bytes_max: self.size("idempotency.answer_bytes_max"),
             ..Limits::default()

@@ -12,4 +12,5 @@ mod modes;
 mod once;
 mod pages;
 mod reuse;
+mod rival;
 mod transactions;

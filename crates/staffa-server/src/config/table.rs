@@ -199,6 +199,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Bytes of answers kept for equal questions; for an engine that one server alone writes to",
     ),
     setting(
+        "limits.records_bytes_max",
+        Kind::Bytes { min: 0 },
+        "64MiB",
+        "Bytes of records kept for reads by id; for an engine that one server alone writes to",
+    ),
+    setting(
         "idempotency.kept_for",
         Kind::Duration,
         "24h",
@@ -232,6 +238,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Bytes { min: 1 << 20 },
         "10GiB",
         "Bytes that it may spill",
+    ),
+    setting(
+        "duckdb.spool_bytes_max",
+        Kind::Bytes { min: 1 << 20 },
+        "10GiB",
+        "Bytes of one stream that may wait in a file for a slow client",
     ),
     machine(
         "duckdb.read_threads",

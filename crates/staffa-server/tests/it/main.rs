@@ -14,6 +14,7 @@ mod deploy;
 mod faults;
 mod kill;
 mod killable;
+mod own_writes;
 mod program;
 mod refusals;
 mod scenarios;
