@@ -17,6 +17,7 @@ use proptest::prelude::*;
 
 use staffa_domain::Timestamp;
 
+use super::check::check_copy;
 use super::decode::{BatchBuilder, CopyDecoder};
 use super::encode::{Column, put_row};
 use super::numeric::{put_numeric, read_numeric};
@@ -180,4 +181,9 @@ fn array_text_escapes_quotes_and_backslashes() {
     let column = Column::new(&lists).unwrap();
     assert_eq!(array_literal(&column, 0), r#"{"a\"b\\c",NULL,"NULL",""}"#);
     assert_eq!(HEADER.len(), 19);
+}
+
+#[test]
+fn every_seed_is_read_or_refused() {
+    staffa_testkit::seeds::replay("copy", check_copy);
 }
