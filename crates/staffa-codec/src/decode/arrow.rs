@@ -3,6 +3,7 @@
 mod convert;
 mod gate;
 mod mapping;
+mod pages;
 mod parquet;
 mod stream;
 
