@@ -89,7 +89,10 @@ fn plan(arguments: &[String], known: &BTreeSet<String>) -> anyhow::Result<Plan> 
             plan.targets.push(argument.clone());
         } else {
             let names: Vec<&str> = known.iter().map(String::as_str).collect();
-            bail!("there is no target `{argument}`; there are {}", names.join(", "));
+            bail!(
+                "there is no target `{argument}`; there are {}",
+                names.join(", ")
+            );
         }
     }
     if plan.targets.is_empty() {

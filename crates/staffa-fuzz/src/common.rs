@@ -69,7 +69,9 @@ pub(crate) fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     let mut pieces = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         // An empty piece now and then: a stream may hold one.
         let len = usize::from(state.to_be_bytes()[0] % 33);
         let (piece, after) = rest.split_at(len.min(rest.len()));
@@ -99,7 +101,11 @@ pub(crate) fn check_pointer(pointer: &str) {
 #[track_caller]
 fn check_message(message: &str) {
     assert!(!message.is_empty(), "a refusal says nothing");
-    assert!(message.len() < 4_096, "a refusal of {} bytes", message.len());
+    assert!(
+        message.len() < 4_096,
+        "a refusal of {} bytes",
+        message.len()
+    );
 }
 
 #[track_caller]
@@ -114,7 +120,10 @@ pub(crate) fn check_record_error(error: &RecordError) {
     assert!(!error.code.as_str().is_empty(), "{error:?}");
     check_pointer(&error.pointer);
     check_message(&error.message);
-    let shown = error.value.as_ref().map_or(0, |value| value.chars().count());
+    let shown = error
+        .value
+        .as_ref()
+        .map_or(0, |value| value.chars().count());
     assert!(shown <= 201, "a refusal shows {shown} characters");
 }
 

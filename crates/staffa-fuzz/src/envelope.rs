@@ -32,7 +32,10 @@ fn read(chunks: &[&[u8]]) -> Told {
     let outcome = drive(&mut decoder, chunks, &mut batches);
     check_batches(&batches, &outcome);
     if outcome.is_ok() {
-        assert!(decoder.shape().is_some(), "an envelope without data is refused");
+        assert!(
+            decoder.shape().is_some(),
+            "an envelope without data is refused"
+        );
         assert!(decoder.schema_name().is_some(), "and one without a name");
     }
     let (batches, outcome) = seen(&(batches, outcome));

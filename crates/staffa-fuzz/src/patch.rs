@@ -15,18 +15,21 @@ use crate::records::check_batches;
 use crate::round_trip;
 
 /// A record with members to change, to remove and to descend into.
-const FULL: &str = r#"{"a":"x","b":1,"i":{"p":1,"q":{"r":[1],"s":null},"é":"t"},"j":[1],"k":["y"]}"#;
+const FULL: &str =
+    r#"{"a":"x","b":1,"i":{"p":1,"q":{"r":[1],"s":null},"é":"t"},"j":[1],"k":["y"]}"#;
 
 static RECORDS: LazyLock<[RecordBatch; 2]> = LazyLock::new(|| {
-    [FULL, "{}"].map(|text| {
-        stamp(decode_object(things(), text.as_bytes()).expect("the record is good"))
-    })
+    [FULL, "{}"]
+        .map(|text| stamp(decode_object(things(), text.as_bytes()).expect("the record is good")))
 });
 
 fn stamp(batch: DecodedBatch) -> RecordBatch {
     let (valid, _) = validate(batch);
     let ids = vec![RecordId::from_bytes([1; 16]); valid.len()];
-    valid.stamp(&ids, Timestamp::from_micros(0)).records().clone()
+    valid
+        .stamp(&ids, Timestamp::from_micros(0))
+        .records()
+        .clone()
 }
 
 /// A patch, applied to a record that has everything and to one that has nothing.
@@ -43,7 +46,10 @@ pub(crate) fn check(bytes: &[u8]) {
         }
         check_objects(record, &patch.part(), &changed);
         let again = patch.apply(&stamp(changed.clone()));
-        assert_eq!(again.properties, changed.properties, "a patch is idempotent");
+        assert_eq!(
+            again.properties, changed.properties,
+            "a patch is idempotent"
+        );
         round_trip::check(changed);
     }
 }
@@ -54,7 +60,10 @@ fn check_objects(before: &RecordBatch, part: &DecodedBatch, after: &DecodedBatch
         let texts = array.as_string::<i32>();
         texts.is_valid(0).then(|| json(texts.value(0)))
     };
-    let given = part.given.as_ref().is_some_and(|given| given[position].by(0));
+    let given = part
+        .given
+        .as_ref()
+        .is_some_and(|given| given[position].by(0));
     let mut expected = text(before.column(system::COUNT + position));
     if given {
         expected = text(&part.properties[position]).map(|patch| {
@@ -63,7 +72,11 @@ fn check_objects(before: &RecordBatch, part: &DecodedBatch, after: &DecodedBatch
             target
         });
     }
-    assert_eq!(text(&after.properties[position]), expected, "an object merges");
+    assert_eq!(
+        text(&after.properties[position]),
+        expected,
+        "an object merges"
+    );
 }
 
 fn json(text: &str) -> Json {

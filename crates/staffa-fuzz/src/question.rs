@@ -125,12 +125,21 @@ pub(crate) fn check_aggregate(bytes: &[u8]) {
         let metrics = aggregate.metrics.iter().map(|metric| &metric.name);
         let names: Vec<&String> = groups.chain(metrics).collect();
         let different: HashSet<_> = names.iter().collect();
-        assert_eq!(different.len(), names.len(), "outputs have names of their own");
+        assert_eq!(
+            different.len(),
+            names.len(),
+            "outputs have names of their own"
+        );
         assert!(!names.is_empty() && names.len() <= 128);
         assert!((1..=GROUPS_MAX).contains(&aggregate.limit));
         assert!(aggregate.sort.iter().all(|key| key.output < names.len()));
         let metrics = aggregate.metrics.len();
-        assert!(aggregate.having.iter().all(|having| having.metric < metrics));
+        assert!(
+            aggregate
+                .having
+                .iter()
+                .all(|having| having.metric < metrics)
+        );
         aggregate.filter.iter().for_each(check_filter);
     }
 }

@@ -8,9 +8,7 @@ use staffa_codec::decode::{
 use staffa_domain::batch::{Given, Origin};
 use staffa_domain::{DecodedBatch, RecordError};
 
-use crate::common::{
-    check_decode_error, check_record_error, cuts, lenient, options, things,
-};
+use crate::common::{check_decode_error, check_record_error, cuts, lenient, options, things};
 use crate::round_trip;
 
 /// The most batches that are taken of one body: a few bytes of Parquet stand for any number of
@@ -142,7 +140,11 @@ pub(crate) fn check_csv(bytes: &[u8]) {
 
 /// A stream of Arrow IPC.
 pub(crate) fn check_arrow(bytes: &[u8]) {
-    check(InputFormat::ArrowStream, bytes, bytes.len().saturating_mul(8));
+    check(
+        InputFormat::ArrowStream,
+        bytes,
+        bytes.len().saturating_mul(8),
+    );
 }
 
 /// A Parquet file.
@@ -161,7 +163,11 @@ pub(crate) fn check_record(bytes: &[u8]) {
     let options = staffa_codec::decode::DecodeOptions::default();
     let mut list = decoder(InputFormat::Json, things(), options);
     let listed = drive(list.as_mut(), &[b"[", bytes, b"]"]);
-    assert_eq!(seen(&listed), seen(&alone), "a record alone is read as in a list");
+    assert_eq!(
+        seen(&listed),
+        seen(&alone),
+        "a record alone is read as in a list"
+    );
     for batch in alone.0 {
         round_trip::check(batch);
     }
@@ -172,7 +178,11 @@ pub(crate) fn check_compressed(bytes: &[u8]) {
     for compression in [Compression::Gzip, Compression::Zstd] {
         let whole = unpack(compression, &[bytes]);
         for pieces in cuts(bytes) {
-            assert_eq!(unpack(compression, &pieces), whole, "chunks change what unpacks");
+            assert_eq!(
+                unpack(compression, &pieces),
+                whole,
+                "chunks change what unpacks"
+            );
         }
         if let Err(error) = &whole.1 {
             check_decode_error(error);
@@ -189,7 +199,14 @@ fn unpack(compression: Compression, chunks: &[&[u8]]) -> (Vec<u8>, Result<bool, 
         is_full = out.len() == UNPACKED_MAX;
         is_full
     });
-    (out, if is_full { Ok(false) } else { outcome.map(|()| true) })
+    (
+        out,
+        if is_full {
+            Ok(false)
+        } else {
+            outcome.map(|()| true)
+        },
+    )
 }
 
 /// Ends where `stop` says so.

@@ -55,13 +55,19 @@ fn read(format: InputFormat, bytes: &[u8]) -> Vec<ArrayRef> {
         depth_max: 128,
         ..options()
     };
-    let options = staffa_codec::decode::DecodeOptions { batch_rows: 1 << 16, ..options };
+    let options = staffa_codec::decode::DecodeOptions {
+        batch_rows: 1 << 16,
+        ..options
+    };
     let mut decoder = decoder(format, lenient(), options);
     let read = decoder.push(bytes).and_then(|()| decoder.finish());
     assert!(read.is_ok(), "{format:?}: {read:?}");
     let batch = decoder.take();
     let batch = batch.unwrap_or_else(|| panic!("{format:?}: nothing was written"));
-    assert!(decoder.take().is_none(), "{format:?}: more than was written");
+    assert!(
+        decoder.take().is_none(),
+        "{format:?}: more than was written"
+    );
     assert!(batch.errors.is_empty(), "{format:?}: {:?}", batch.errors);
     batch.properties
 }

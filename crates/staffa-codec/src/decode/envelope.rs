@@ -315,7 +315,8 @@ impl EnvelopeDecoder {
     }
 
     fn token_text(&self) -> Result<String, DecodeError> {
-        let bad = |why| DecodeError::new(DecodeErrorCode::MalformedJson, why).at_byte(self.token_at);
+        let bad =
+            |why| DecodeError::new(DecodeErrorCode::MalformedJson, why).at_byte(self.token_at);
         if valid_prefix(&self.token) < self.token.len() {
             return Err(bad("the text is not UTF-8"));
         }

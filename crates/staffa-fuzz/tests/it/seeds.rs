@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use staffa_fuzz::TARGETS;
 use staffa_testkit::seeds;
 
-/// The target that lies in its adapter's crate, and is replayed there.
+/// The target that lies in an adapter's crate, and is replayed there.
 const ELSEWHERE: &str = "copy";
 
 #[test]

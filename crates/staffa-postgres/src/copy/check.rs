@@ -51,7 +51,11 @@ pub fn check_copy(bytes: &[u8]) {
         put_row(&columns, row, &mut out);
     }
     out.extend_from_slice(TRAILER);
-    assert_eq!(read(&out).as_ref(), Some(&batch), "what was read is written");
+    assert_eq!(
+        read(&out).as_ref(),
+        Some(&batch),
+        "what was read is written"
+    );
 }
 
 fn read(bytes: &[u8]) -> Option<RecordBatch> {

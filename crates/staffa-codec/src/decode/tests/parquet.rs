@@ -163,8 +163,16 @@ fn a_page_is_held_to_what_it_says() {
 
 #[test]
 fn every_way_of_compression_is_read() {
-    let texts = || (0..10).map(|n| (n % 3 > 0).then(|| format!("t{n}"))).collect();
-    let expected = read(&file(texts(), Compression::UNCOMPRESSED), 64, small_batches());
+    let texts = || {
+        (0..10)
+            .map(|n| (n % 3 > 0).then(|| format!("t{n}")))
+            .collect()
+    };
+    let expected = read(
+        &file(texts(), Compression::UNCOMPRESSED),
+        64,
+        small_batches(),
+    );
     assert_eq!(expected.1, Ok(()));
     for compression in [
         Compression::SNAPPY,
