@@ -1,7 +1,9 @@
 //! Arrow and Parquet: columns by name, each made the type that its property has.
 
 mod convert;
+mod expand;
 mod gate;
+mod list;
 mod mapping;
 mod pages;
 mod parquet;

@@ -11,13 +11,13 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
-use parquet::file::reader::ChunkReader;
+use parquet::file::reader::{ChunkReader, Length};
 
 use staffa_domain::DecodedBatch;
 use staffa_domain::schema::SchemaSnapshot;
 
 use super::mapping::Mapping;
-use super::pages::check_pages;
+use super::pages::rows_at_once;
 use crate::decode::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
 const DAMAGED: &str = "the Parquet file is damaged";
@@ -45,12 +45,15 @@ impl ParquetBatches {
         options: DecodeOptions,
     ) -> Result<Self, DecodeError> {
         let bad = |_| malformed("the body is no Parquet file");
-        let metadata = ArrowReaderMetadata::load(&source, ArrowReaderOptions::default());
+        // What its writer had in memory could ask for other columns than the file has.
+        let reading = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(&source, reading);
         let metadata = metadata.map_err(bad)?;
         check_sizes(metadata.metadata(), options.held_bytes_max)?;
-        check_pages(&source, metadata.metadata(), options.held_bytes_max)?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata);
-        let rows = options.batch_rows.max(1);
+        let source = Arc::new(source);
+        let rows = rows_at_once(&source, metadata.metadata(), options.held_bytes_max)?;
+        let rows = rows.clamp(1, options.batch_rows.max(1));
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Shared(source), metadata);
         let code = DecodeErrorCode::MalformedParquet;
         let mapping = Mapping::new(schema, options, builder.schema(), code)?;
         let reader = builder.with_batch_size(rows).build().map_err(bad)?;
@@ -59,6 +62,27 @@ impl ParquetBatches {
             mapping,
             ready: VecDeque::new(),
         })
+    }
+}
+
+/// A source that is read in two places.
+struct Shared<R>(Arc<R>);
+
+impl<R: Length> Length for Shared<R> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl<R: ChunkReader> ChunkReader for Shared<R> {
+    type T = R::T;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        self.0.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        self.0.get_bytes(start, length)
     }
 }
 

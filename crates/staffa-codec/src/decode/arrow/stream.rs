@@ -102,7 +102,9 @@ impl BatchDecoder for ArrowDecoder {
     }
 
     fn take(&mut self) -> Option<DecodedBatch> {
-        match self.next_piece() {
+        // As in reading, some is asserted where a batch is cast.
+        let next = panic::catch_unwind(AssertUnwindSafe(|| self.next_piece()));
+        match next.unwrap_or_else(|_| Err(malformed("the body is no Arrow IPC stream"))) {
             Ok(batch) => batch,
             Err(error) => {
                 self.received.clear();
