@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, ListBuilder};
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int8Array, Int32Array, Int64Array, LargeStringArray, ListArray,
-    NullArray, RecordBatch, RunArray, StringArray, StringViewArray,
+    Array, ArrayRef, DictionaryArray, Int8Array, Int32Array, Int64Array, LargeStringArray,
+    ListArray, NullArray, RecordBatch, RunArray, StringArray, StringViewArray,
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_ipc::CompressionType;
