@@ -3,9 +3,13 @@
 
 use std::sync::{Arc, LazyLock};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::BytesMut;
+
+use staffa_domain::record::{DATE_MAX, DATE_MIN, Timestamp};
 
 use super::decode::{BatchBuilder, CopyDecoder};
 use super::encode::{Column, put_row};
@@ -43,6 +47,7 @@ pub fn check_copy(bytes: &[u8]) {
         let valid = array.to_data().validate_full();
         assert!(valid.is_ok(), "{valid:?}");
     }
+    check_times(&batch);
     let columns = batch.columns().iter();
     let columns: Result<Vec<_>, _> = columns.map(|array| Column::new(&**array)).collect();
     let columns = columns.expect("every type is written");
@@ -56,6 +61,16 @@ pub fn check_copy(bytes: &[u8]) {
         Some(&batch),
         "what was read is written"
     );
+}
+
+/// Dates and times are of the years that a property can have.
+fn check_times(batch: &RecordBatch) {
+    let dates = batch.column(5).as_primitive::<Date32Type>();
+    let mut dates = dates.iter().flatten();
+    assert!(dates.all(|days| (DATE_MIN..=DATE_MAX).contains(&days)));
+    let range = Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros();
+    let times = batch.column(6).as_primitive::<TimestampMicrosecondType>();
+    assert!(times.iter().flatten().all(|micros| range.contains(&micros)));
 }
 
 fn read(bytes: &[u8]) -> Option<RecordBatch> {
