@@ -148,6 +148,9 @@ pub(super) fn nulled(array: ArrayRef, flaws: Vec<Flaw>) -> Converted {
 /// The rows whose value a cast changed or lost. Moments may lose what is finer than a
 /// microsecond; numbers may round, as every text of a number does.
 fn lost(source: &ArrayRef, array: &ArrayRef, kind: &PropertyType) -> Result<Vec<Flaw>, String> {
+    if source.data_type() == &DataType::Null {
+        return Ok(Vec::new());
+    }
     let same = matches!(kind, PropertyType::Integer | PropertyType::Decimal(_));
     let back = if same {
         Some(by_cast(array, source.data_type())?)
