@@ -84,7 +84,7 @@ pub struct DecodeOptions {
     /// The most bytes of one record.
     pub record_bytes_max: usize,
     /// The most bytes that are held before any of them can be read: one message of Arrow IPC, a
-    /// whole body of Parquet, and one column of a row group of it once unpacked.
+    /// whole body of Parquet, and one column of a row group of it once unpacked, or one page.
     pub held_bytes_max: usize,
     /// How deep a record may nest, itself counted.
     pub depth_max: usize,

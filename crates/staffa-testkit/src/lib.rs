@@ -18,6 +18,7 @@ pub mod differential;
 pub mod strategies;
 
 pub mod scenario;
+pub mod seeds;
 
 pub use fakes::{FixedClock, SequenceIds, nth_id};
 pub use faults::{FaultyScans, ScanFault};

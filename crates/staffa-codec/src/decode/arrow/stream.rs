@@ -25,6 +25,9 @@ pub(in crate::decode) struct ArrowDecoder {
     options: DecodeOptions,
     mapping: Option<Mapping>,
     received: VecDeque<RecordBatch>,
+    /// What is wrong behind what was received: not told before that has been taken, since
+    /// something in it may be wrong as well.
+    behind: Option<DecodeError>,
     failed: Option<DecodeError>,
 }
 
@@ -37,6 +40,7 @@ impl ArrowDecoder {
             options,
             mapping: None,
             received: VecDeque::new(),
+            behind: None,
             failed: None,
         }
     }
@@ -83,7 +87,14 @@ impl ArrowDecoder {
             }
             return self.mapping()?.map_piece(&batch.slice(0, len)).map(Some);
         }
-        Ok(None)
+        self.behind.take().map_or(Ok(None), Err)
+    }
+
+    fn read_all(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
+        while let Some(message) = self.gate.take(&mut chunk)? {
+            self.read(message)?;
+        }
+        Ok(())
     }
 
     fn check(&mut self) -> Result<(), DecodeError> {
@@ -94,15 +105,22 @@ impl ArrowDecoder {
 impl BatchDecoder for ArrowDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
         self.check()?;
-        let mut rest = chunk;
-        while let Some(message) = self.gate.take(&mut rest)? {
-            self.read(message)?;
+        if self.behind.is_some() {
+            return Ok(());
         }
-        Ok(())
+        match self.read_all(chunk) {
+            Err(error) if !self.received.is_empty() => {
+                self.behind = Some(error);
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     fn take(&mut self) -> Option<DecodedBatch> {
-        match self.next_piece() {
+        // As in reading, some is asserted where a batch is cast.
+        let next = panic::catch_unwind(AssertUnwindSafe(|| self.next_piece()));
+        match next.unwrap_or_else(|_| Err(malformed("the body is no Arrow IPC stream"))) {
             Ok(batch) => batch,
             Err(error) => {
                 self.received.clear();
@@ -114,6 +132,10 @@ impl BatchDecoder for ArrowDecoder {
 
     fn finish(&mut self) -> Result<(), DecodeError> {
         self.check()?;
+        if self.behind.is_some() && !self.received.is_empty() {
+            return Ok(());
+        }
+        self.behind.take().map_or(Ok(()), Err)?;
         let cut = || DecodeError::new(DecodeErrorCode::Truncated, "the stream ends too early");
         if self.gate.is_within() {
             return Err(cut());
