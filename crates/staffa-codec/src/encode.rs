@@ -21,6 +21,7 @@ use staffa_domain::schema::SchemaSnapshot;
 
 pub use json::JsonRecordEncoder;
 pub use rows::encode_groups;
+pub(crate) use rows::push_rows;
 #[cfg(test)]
 pub(crate) use rows::encode_rows;
 
