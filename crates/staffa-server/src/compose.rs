@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use staffa_app::{Catalog, CommandPorts, Commands, CursorKey, Queries, SystemClock, UuidV7Source};
+use staffa_app::{
+    Catalog, CommandPorts, Commands, CursorKey, Jobs, Queries, SystemClock, UuidV7Source,
+};
 use staffa_domain::Schema;
 use staffa_domain::ports::{EngineMonitor, Storage};
 use staffa_http::{ApiState, MetricsText, Observer, RequestSummary, Settings};
@@ -11,6 +13,7 @@ use staffa_telemetry::{Metrics, RequestFigures};
 
 use crate::config::{Config, StorageConfig};
 use crate::cursor_secret;
+use crate::spool::FileSpool;
 
 /// The use cases over an open engine.
 #[derive(Debug, Clone)]
@@ -67,14 +70,17 @@ async fn assemble(
     let limits = Arc::new(config.limits.clone());
     let catalog = Arc::new(Catalog::open(storage.catalog).await?);
     catalog.declare(declared).await?;
+    let spool = Arc::new(FileSpool::at(config.jobs_dir()));
+    let jobs = Jobs::new(spool, staffa_http::tell_failure, &limits);
     let ports = CommandPorts {
         writer: storage.writer,
         reader: Arc::clone(&storage.reader),
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidV7Source::default()),
+        jobs: Arc::clone(&jobs),
     };
     let commands = Commands::new(Arc::clone(&catalog), ports, Arc::clone(&limits));
-    let queries = Queries::new(catalog, storage.reader, cursor_key, limits);
+    let queries = Queries::new(catalog, storage.reader, cursor_key, limits).with_jobs(jobs);
     Ok(App {
         commands,
         queries,

@@ -54,8 +54,8 @@ impl MemorySpool {
 
 #[async_trait]
 impl Spool for MemorySpool {
-    fn name(&self) -> String {
-        self.name.to_owned()
+    async fn name(&self) -> Result<String, StorageError> {
+        Ok(self.name.to_owned())
     }
 
     async fn create(

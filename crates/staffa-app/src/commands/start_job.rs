@@ -33,7 +33,8 @@ impl Commands {
         ctx.time_async(Stage::Decode, self.keep_body(&place, body))
             .await?;
         let asked = JobRequest::of(&request, place.bytes());
-        let head = Head::new((id, self.clock.now()), self.jobs.spool_name(), asked);
+        let spool = self.jobs.spool_name().await?;
+        let head = Head::new((id, self.clock.now()), spool, asked);
         let (job, record) = (head.job(None), head.write()?);
         // However this goes on, and also where nobody waits for it any more, the launch sees to
         // it that the job is run where its record is stored.

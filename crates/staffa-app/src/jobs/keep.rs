@@ -64,7 +64,7 @@ impl Commands {
                 bodies.insert(job, bytes);
             }
         }
-        let own = self.jobs.spool.name();
+        let own = self.jobs.spool.name().await?;
         for head in self.open_jobs().await? {
             let (id, body) = (head.id, bodies.get(&head.id));
             files.remove(&id);

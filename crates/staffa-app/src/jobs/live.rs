@@ -62,8 +62,8 @@ impl Jobs {
         })
     }
 
-    pub(crate) fn spool_name(&self) -> String {
-        self.spool.name()
+    pub(crate) async fn spool_name(&self) -> Result<String, StorageError> {
+        self.spool.name().await
     }
 
     pub(crate) async fn create(

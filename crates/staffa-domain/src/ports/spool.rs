@@ -46,8 +46,8 @@ impl Debug for Spooled {
 #[async_trait]
 pub trait Spool: Debug + Send + Sync + 'static {
     /// What tells this spool from those of other servers, and stays the same when the server
-    /// starts again. Cheap.
-    fn name(&self) -> String;
+    /// starts again.
+    async fn name(&self) -> Result<String, StorageError>;
 
     /// Begins a file, in place of the one that the job has. Answers
     /// [`StorageError::StorageFull`] where there is no room, as does every write to it.
