@@ -92,6 +92,11 @@ impl Commands {
         &self.catalog
     }
 
+    /// The jobs of this process.
+    pub fn jobs(&self) -> Arc<Jobs> {
+        Arc::clone(&self.jobs)
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.limits

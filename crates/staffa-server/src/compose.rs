@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use staffa_app::{
-    Catalog, CommandPorts, Commands, CursorKey, Jobs, Queries, SystemClock, UuidV7Source,
-};
+use staffa_app::{Catalog, CommandPorts, Commands, CursorKey, Queries, SystemClock, UuidV7Source};
 use staffa_domain::Schema;
 use staffa_domain::ports::{EngineMonitor, Storage};
 use staffa_http::{ApiState, MetricsText, Observer, RequestSummary, Settings};
@@ -13,7 +11,7 @@ use staffa_telemetry::{Metrics, RequestFigures};
 
 use crate::config::{Config, StorageConfig};
 use crate::cursor_secret;
-use crate::spool::FileSpool;
+use crate::spool;
 
 /// The use cases over an open engine.
 #[derive(Debug, Clone)]
@@ -37,13 +35,11 @@ pub(crate) async fn compose(config: &Config, declared: Vec<Schema>) -> anyhow::R
     let storage = staffa_app::reuse_answers(storage, config.limits.answers_bytes_max);
     metrics.watch(Arc::clone(&storage.monitor));
     let monitor = Arc::clone(&storage.monitor);
-    match assemble(config, (storage, cursor_key), metrics, declared).await {
-        Ok(app) => Ok(app),
-        Err(error) => {
-            monitor.close().await;
-            Err(error)
-        }
+    let assembled = assemble(config, (storage, cursor_key), metrics, declared).await;
+    if assembled.is_err() {
+        monitor.close().await;
     }
+    assembled
 }
 
 /// Opens the engine, and comes to the key that all servers of its records have.
@@ -70,17 +66,15 @@ async fn assemble(
     let limits = Arc::new(config.limits.clone());
     let catalog = Arc::new(Catalog::open(storage.catalog).await?);
     catalog.declare(declared).await?;
-    let spool = Arc::new(FileSpool::at(config.jobs_dir()));
-    let jobs = Jobs::new(spool, staffa_http::tell_failure, &limits);
     let ports = CommandPorts {
         writer: storage.writer,
         reader: Arc::clone(&storage.reader),
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidV7Source::default()),
-        jobs: Arc::clone(&jobs),
+        jobs: spool::jobs(config),
     };
     let commands = Commands::new(Arc::clone(&catalog), ports, Arc::clone(&limits));
-    let queries = Queries::new(catalog, storage.reader, cursor_key, limits).with_jobs(jobs);
+    let queries = Queries::new(catalog, storage.reader, cursor_key, limits).with_jobs(commands.jobs());
     Ok(App {
         commands,
         queries,

@@ -13,12 +13,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use staffa_app::Jobs;
 use staffa_domain::ports::{Spool, SpoolPart, SpoolWriter, Spooled};
 use staffa_domain::{RecordId, StorageError};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OnceCell;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
+
+use crate::config::Config;
 
 /// How much is read at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -43,6 +46,12 @@ struct Own {
     name: String,
     /// Locked as long as this is here.
     _lock: File,
+}
+
+/// The jobs of this server, with their files where the configuration says.
+pub(crate) fn jobs(config: &Config) -> Arc<Jobs> {
+    let spool = Arc::new(FileSpool::at(config.jobs_dir()));
+    Jobs::new(spool, staffa_http::tell_failure, &config.limits)
 }
 
 impl FileSpool {
