@@ -95,8 +95,8 @@ impl App {
 
     /// What `/metrics` shows.
     pub(crate) fn metrics_text(&self) -> MetricsText {
-        let metrics = self.metrics.clone();
-        Arc::new(move || metrics.render())
+        let (metrics, jobs) = (self.metrics.clone(), self.commands.jobs());
+        Arc::new(move || metrics.render() + &spool::figures(&jobs))
     }
 
     fn observer(&self) -> Observer {

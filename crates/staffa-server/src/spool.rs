@@ -54,6 +54,15 @@ pub(crate) fn jobs(config: &Config) -> Arc<Jobs> {
     Jobs::new(spool, staffa_http::tell_failure, &config.limits)
 }
 
+/// The jobs as `/metrics` shows them.
+pub(crate) fn figures(jobs: &Jobs) -> String {
+    let (running, queued) = jobs.count();
+    format!(
+        "# HELP staffa_jobs Jobs of this process by state.\n# TYPE staffa_jobs gauge\n\
+         staffa_jobs{{state=\"running\"}} {running}\nstaffa_jobs{{state=\"queued\"}} {queued}\n"
+    )
+}
+
 impl FileSpool {
     /// A spool below this folder.
     pub(crate) fn at(root: PathBuf) -> Self {
