@@ -43,7 +43,7 @@ pub(crate) struct Head {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Started {
     /// In microseconds; none while it waits.
-    at: Option<i64>,
+    pub(super) at: Option<i64>,
     pub(super) bytes_read: u64,
     pub(super) received: u64,
     pub(super) failed: u64,
@@ -72,7 +72,7 @@ pub(crate) struct End {
     /// Whether records and what is wrong with them are kept by the server that ran the job.
     pub(crate) has_errors: bool,
     #[serde(skip)]
-    finished_at: Option<i64>,
+    pub(super) finished_at: Option<i64>,
 }
 
 impl Head {

@@ -106,14 +106,13 @@ impl Commands {
             () = self.jobs.draining.cancelled() => return,
             permit = self.jobs.running.acquire() => permit,
         };
-        let run = self.run_until_it_ends(live).await;
-        if let Run::Again(error) = run {
-            let id = live.id();
-            tracing::error!(job = %id, %error, "the job could not be ended; it is tried again later");
-            return;
-        }
-        if matches!(run, Run::Ended) {
-            self.clear_up(live).await;
+        match self.run_until_it_ends(live).await {
+            Run::Ended => self.clear_up(live).await,
+            Run::Cut => {}
+            Run::Again(error) => {
+                let job = live.id();
+                tracing::error!(%job, %error, "the job could not be ended; it is tried again later");
+            }
         }
         drop(permit);
     }
