@@ -12,7 +12,7 @@ use staffa_codec::decode::{Decompressor, RawRecords};
 use staffa_domain::ports::{SpoolPart, SpoolWriter};
 use staffa_domain::{RecordError, RecordId, StorageError};
 
-use super::{JobRequest, Live};
+use super::JobRequest;
 use crate::commands::Commands;
 use crate::error::Error;
 
@@ -64,11 +64,7 @@ impl Commands {
     }
 
     /// Completes the error file of a job that has ended, and removes what only a run needs.
-    pub(super) async fn clear_up(&self, live: &Live) {
-        self.clear_up_files(live.id(), &live.head.request).await;
-    }
-
-    pub(super) async fn clear_up_files(&self, job: RecordId, request: &JobRequest) {
+    pub(super) async fn clear_up(&self, job: RecordId, request: &JobRequest) {
         if let Err(error) = self.look_up_records(job, request).await {
             tracing::warn!(%job, %error, "failed records could not be looked up");
         }

@@ -84,7 +84,9 @@ impl Commands {
             }
         }
         for job in files {
-            self.settle_files(job).await?;
+            if !self.jobs.is_here(job) {
+                self.settle_files(job).await?;
+            }
         }
         Ok(())
     }
@@ -106,13 +108,10 @@ impl Commands {
     }
 
     /// Looks after the files of a job that is not open.
-    async fn settle_files(&self, job: RecordId) -> Result<(), Error> {
-        if self.jobs.is_here(job) {
-            return Ok(());
-        }
+    pub(super) async fn settle_files(&self, job: RecordId) -> Result<(), Error> {
         match record::find(&self.catalog, &*self.reader, job).await? {
             Some((head, Some(end))) if end.has_errors => {
-                self.clear_up_files(job, &head.request).await;
+                self.clear_up(job, &head.request).await;
             }
             // It came to be since the look at what is open.
             Some((_, None)) => {}

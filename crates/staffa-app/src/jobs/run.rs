@@ -107,7 +107,12 @@ impl Commands {
             permit = self.jobs.running.acquire() => permit,
         };
         match self.run_until_it_ends(live).await {
-            Run::Ended => self.clear_up(live).await,
+            Run::Ended => {
+                if let Err(error) = self.settle_files(live.id()).await {
+                    let job = live.id();
+                    tracing::warn!(%job, %error, "the files of the job are looked after later");
+                }
+            }
             Run::Cut => {}
             Run::Again(error) => {
                 let job = live.id();
