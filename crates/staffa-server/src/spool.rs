@@ -156,18 +156,7 @@ impl Spool for FileSpool {
         job: RecordId,
         part: SpoolPart,
     ) -> Result<Box<dyn SpoolWriter>, StorageError> {
-        let path = self.own().await?.path(job, part);
-        let mut unfinished = path.clone().into_os_string();
-        unfinished.push(format!(".{UNFINISHED}"));
-        let unfinished = PathBuf::from(unfinished);
-        let mut options = tokio::fs::OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(&unfinished).await.map_err(told)?;
-        Ok(Box::new(Unfinished {
-            file: Some(file),
-            unfinished,
-            path,
-        }))
+        create(self.own().await?.path(job, part)).await
     }
 
     async fn open(&self, job: RecordId, part: SpoolPart) -> Result<Option<Spooled>, StorageError> {
@@ -216,6 +205,21 @@ impl Spool for FileSpool {
     }
 }
 
+/// Begins a file that is there once it is finished.
+pub(crate) async fn create(path: PathBuf) -> Result<Box<dyn SpoolWriter>, StorageError> {
+    let mut unfinished = path.clone().into_os_string();
+    unfinished.push(format!(".{UNFINISHED}"));
+    let unfinished = PathBuf::from(unfinished);
+    let mut options = tokio::fs::OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let file = options.open(&unfinished).await.map_err(told)?;
+    Ok(Box::new(Unfinished {
+        file: Some(file),
+        unfinished,
+        path,
+    }))
+}
+
 /// A file that has another name until it is finished.
 #[derive(Debug)]
 struct Unfinished {
@@ -243,7 +247,10 @@ impl SpoolWriter for Unfinished {
         blocking(move || {
             fs::rename(&from, &to)?;
             // Only then does the name outlive a power cut.
-            to.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+            match to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                Some(folder) => File::open(folder)?.sync_all(),
+                None => File::open(".")?.sync_all(),
+            }
         })
         .await
     }

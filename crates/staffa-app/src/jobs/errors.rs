@@ -3,8 +3,9 @@
 //! What is wrong is written before the job ends, the records are looked up in the body after.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,7 +14,7 @@ use staffa_domain::ports::{SpoolPart, SpoolWriter};
 use staffa_domain::{RecordError, RecordId, StorageError};
 
 use super::JobRequest;
-use crate::commands::Commands;
+use crate::commands::{Commands, IngestRecords};
 use crate::error::Error;
 
 /// Lines that are written at once.
@@ -89,23 +90,53 @@ impl Commands {
         let Some(causes) = spool.open(job, SpoolPart::Causes).await? else {
             return Ok(());
         };
-        let Some(mut body) = spool.open(job, SpoolPart::Body).await? else {
+        let Some(body) = spool.open(job, SpoolPart::Body).await? else {
             return Ok(());
         };
         let causes: Vec<Vec<u8>> = causes.pieces.try_collect().await?;
         let lines = causes.concat();
-        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let lines = lines
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
         let lines: Result<VecDeque<Line>, _> = lines.map(serde_json::from_slice).collect();
-        let mut lines = lines.map_err(StorageError::internal)?;
+        let lines = lines.map_err(StorageError::internal)?;
+        let body = body.pieces.map_ok(Bytes::from).err_into();
+        let out = spool.create(job, SpoolPart::Errors).await?;
+        self.look_up(request, (lines, body.boxed()), out).await?;
+        self.remove_file(job, SpoolPart::Causes).await;
+        Ok(())
+    }
+
+    /// Writes what is wrong with the records of a bulk write: a JSON object a line, with the
+    /// records as they stand in the body of `request`, which is read once more.
+    pub async fn write_errors(
+        &self,
+        request: IngestRecords,
+        errors: &[RecordError],
+        out: Box<dyn SpoolWriter>,
+    ) -> Result<(), Error> {
+        let asked = JobRequest::of(&request, 0);
+        let lines = errors.iter().map(Line::from).collect();
+        let body = request.body.err_into();
+        self.look_up(&asked, (lines, body.boxed()), out).await
+    }
+
+    /// Writes lines with their records, which are looked up in a body.
+    async fn look_up(
+        &self,
+        request: &JobRequest,
+        (mut lines, mut body): (VecDeque<Line>, BoxStream<'_, Result<Bytes, Error>>),
+        out: Box<dyn SpoolWriter>,
+    ) -> Result<(), Error> {
         let mut wanted: Vec<u64> = lines.iter().map(|line| line.index).collect();
         wanted.dedup();
         let schema = self.catalog.get(&request.schema)?;
         let options = request.options(&self.limits);
         let mut records = RawRecords::new(request.format()?, schema, options, wanted);
         let mut unpack = Decompressor::new(request.compression()?)?;
-        let mut out = Lines::new(spool.create(job, SpoolPart::Errors).await?);
+        let mut out = Lines::new(out);
         while !records.is_done()
-            && let Some(piece) = body.pieces.next().await
+            && let Some(piece) = body.next().await
         {
             let piece = piece?;
             let mut rest = Some(&*piece);
@@ -126,9 +157,7 @@ impl Commands {
             line.row = Some(RawValue::NULL.to_owned());
             out.put(&line).await?;
         }
-        out.finish().await?;
-        self.remove_file(job, SpoolPart::Causes).await;
-        Ok(())
+        Ok(out.finish().await?)
     }
 }
 
