@@ -146,7 +146,7 @@ fn failed_records_go_into_a_file() {
     assert_eq!(
         local,
         "{\"index\":1,\"line\":2,\"pointer\":\"/at\",\"code\":\"required\",\
-         \"message\":\"is required\",\"row\":{\"sensor\":\"b\"}}\n"
+         \"message\":\"at is required\",\"row\":{\"sensor\":\"b\"}}\n"
     );
     let server = app.start(&["serve"]);
     let (_, remote) = import(&["--server", &server.url()]);
