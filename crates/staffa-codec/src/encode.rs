@@ -21,9 +21,9 @@ use staffa_domain::schema::SchemaSnapshot;
 
 pub use json::JsonRecordEncoder;
 pub use rows::encode_groups;
-pub(crate) use rows::push_rows;
 #[cfg(test)]
 pub(crate) use rows::encode_rows;
+pub(crate) use rows::push_rows;
 
 /// What one record looks like in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

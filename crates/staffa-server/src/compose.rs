@@ -74,7 +74,8 @@ async fn assemble(
         jobs: spool::jobs(config),
     };
     let commands = Commands::new(Arc::clone(&catalog), ports, Arc::clone(&limits));
-    let queries = Queries::new(catalog, storage.reader, cursor_key, limits).with_jobs(commands.jobs());
+    let queries =
+        Queries::new(catalog, storage.reader, cursor_key, limits).with_jobs(commands.jobs());
     Ok(App {
         commands,
         queries,

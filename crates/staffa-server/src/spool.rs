@@ -309,12 +309,12 @@ mod tests {
             read(&spool, SpoolPart::Body).await,
             Some((7, b"one two".to_vec()))
         );
-        assert_eq!(
-            spool.list().await.unwrap(),
-            [(job(1), SpoolPart::Body, 7)]
-        );
+        assert_eq!(spool.list().await.unwrap(), [(job(1), SpoolPart::Body, 7)]);
         let path = spool.own().await.unwrap().path(job(1), SpoolPart::Body);
-        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         drop(spool.create(job(1), SpoolPart::Body).await.unwrap());
         assert_eq!(read(&spool, SpoolPart::Body).await.unwrap().0, 7);
         spool.remove(job(1), SpoolPart::Body).await.unwrap();

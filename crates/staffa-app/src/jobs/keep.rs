@@ -10,12 +10,11 @@ use staffa_domain::batch::record_id;
 use staffa_domain::ports::SpoolPart;
 use staffa_domain::query::{Comparison, Test};
 use staffa_domain::{
-    Field, Filter, Operation, RecordId, RecordQuery, SchemaSnapshot, StorageError, Timestamp,
-    Value,
+    Field, Filter, Operation, RecordId, RecordQuery, SchemaSnapshot, StorageError, Timestamp, Value,
 };
 
 use super::record::{self, ENDS, JOBS};
-use super::{End, Head, JobState, Launch, Started, Tally};
+use super::{End, Head, JobState, Launch};
 use crate::commands::Commands;
 use crate::error::Error;
 
@@ -99,8 +98,8 @@ impl Commands {
 
     /// Ends a job that nobody can run any more.
     async fn interrupt(&self, head: &Head) -> Result<(), Error> {
-        let started = head.started.clone();
-        let end = End::new(JobState::Interrupted, started, Tally::default());
+        let (started, tally) = (head.started.clone(), head.started.tally());
+        let end = End::new(JobState::Interrupted, started, tally);
         if self.store_end(head.id, &end).await? {
             tracing::warn!(job = %head.id, "the job was cut off and cannot be run again");
         }
@@ -192,7 +191,10 @@ impl Commands {
     pub async fn drain_jobs(&self, patience: Duration) {
         self.jobs.draining.cancel();
         self.jobs.tasks.close();
-        if tokio::time::timeout(patience, self.jobs.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(patience, self.jobs.tasks.wait())
+            .await
+            .is_err()
+        {
             self.jobs.cut.cancel();
             self.jobs.tasks.wait().await;
         }
@@ -215,11 +217,9 @@ fn delete(schema: &Arc<SchemaSnapshot>, id: RecordId) -> Operation {
 
 /// An end of a job that is known by its record alone.
 pub(crate) fn cancelled(head: &Head) -> End {
-    let started: Started = head.started.clone();
-    let tally = Tally {
-        received: started.received,
-        failed: started.failed,
-        ..Tally::default()
-    };
-    End::new(JobState::Cancelled, started, tally)
+    End::new(
+        JobState::Cancelled,
+        head.started.clone(),
+        head.started.tally(),
+    )
 }

@@ -51,7 +51,9 @@ impl Jobs {
             spool,
             tell_failure,
             live: Mutex::default(),
-            live_max: limits.jobs_running_max.saturating_add(limits.jobs_queued_max),
+            live_max: limits
+                .jobs_running_max
+                .saturating_add(limits.jobs_queued_max),
             spooled: AtomicU64::new(0),
             spooled_max: limits.spool_bytes_max,
             running: Arc::new(Semaphore::new(limits.jobs_running_max)),

@@ -60,6 +60,15 @@ impl Started {
     pub(super) fn at(&self) -> Option<Timestamp> {
         self.at.map(Timestamp::from_micros)
     }
+
+    /// What is known of the records while nothing is stored.
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            received: self.received,
+            failed: self.failed,
+            ..Tally::default()
+        }
+    }
 }
 
 /// How a job ended.
@@ -76,11 +85,7 @@ pub(crate) struct End {
 }
 
 impl Head {
-    pub(crate) fn new(
-        (id, at): (RecordId, Timestamp),
-        spool: String,
-        request: JobRequest,
-    ) -> Self {
+    pub(crate) fn new((id, at): (RecordId, Timestamp), spool: String, request: JobRequest) -> Self {
         Self {
             id,
             created_at: at,
@@ -107,8 +112,7 @@ impl Head {
     pub(super) fn read(batch: &RecordBatch, row: usize) -> Result<Self, StorageError> {
         let broken = || StorageError::internal("a job that cannot be read");
         let updated = batch.column(system::UPDATED_AT);
-        let updated =
-            updated.as_primitive_opt::<arrow_array::types::TimestampMicrosecondType>();
+        let updated = updated.as_primitive_opt::<arrow_array::types::TimestampMicrosecondType>();
         Ok(Self {
             id: record_id(batch, row).ok_or_else(broken)?,
             created_at: record_created_at(batch, row).ok_or_else(broken)?,
@@ -140,14 +144,7 @@ impl Head {
             finished_at,
             bytes: self.request.bytes,
             bytes_read: started.bytes_read,
-            tally: end.map_or_else(
-                || Tally {
-                    received: started.received,
-                    failed: started.failed,
-                    ..Tally::default()
-                },
-                |end| end.tally,
-            ),
+            tally: end.map_or_else(|| started.tally(), |end| end.tally),
             failure: end.and_then(|end| end.failure.clone()),
         }
     }
@@ -165,7 +162,10 @@ impl End {
         }
     }
 
-    pub(super) fn write(&self, (id, at): (RecordId, Timestamp)) -> Result<StampedBatch, StorageError> {
+    pub(super) fn write(
+        &self,
+        (id, at): (RecordId, Timestamp),
+    ) -> Result<StampedBatch, StorageError> {
         let record = internal_record(&ENDS, vec![json(self)?])?;
         Ok(record.stamp(&[id], at))
     }

@@ -27,8 +27,7 @@ const MODES: [(BulkMode, &str); 5] = [
     (BulkMode::Update, "update"),
     (BulkMode::Delete, "delete"),
 ];
-const ON_ERROR: [(OnError, &str); 2] =
-    [(OnError::Abort, "abort"), (OnError::Continue, "continue")];
+const ON_ERROR: [(OnError, &str); 2] = [(OnError::Abort, "abort"), (OnError::Continue, "continue")];
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

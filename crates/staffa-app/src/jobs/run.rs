@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use staffa_domain::error::Unavailable;
+use staffa_domain::error::{Unavailable, UniqueViolation};
 use staffa_domain::ports::{SpoolPart, Spooled};
-use staffa_domain::{Operation, RecordError, RecordId, StampedBatch, StorageError};
+use staffa_domain::{
+    Operation, RecordError, RecordId, Refusal, RefusalReason, StampedBatch, StorageError,
+};
 
 use super::record;
 use super::{End, Head, JobState, Live, Place, Tally};
@@ -136,7 +138,11 @@ impl Commands {
             match run {
                 Run::Again(error) if runs < RUNS_MAX => {
                     tracing::warn!(job = %live.id(), %error, "the job is run again");
-                    tokio::time::sleep(PAUSE * 2_u32.pow(runs - 1)).await;
+                    tokio::select! {
+                        () = live.cancelled.cancelled() => {}
+                        () = self.jobs.cut.cancelled() => {}
+                        () = tokio::time::sleep(PAUSE * 2_u32.pow(runs - 1)) => {}
+                    }
                 }
                 run => return run,
             }
@@ -176,12 +182,13 @@ impl Commands {
         let failed = match done {
             Ok(report) => (Tally::of(&report), report.errors, None),
             Err(Error::Body(BodyError::Lost)) => return Err(fault.take()),
-            Err(error @ (Error::Invalid { .. } | Error::Refused { .. })) => {
+            Err(
+                error @ (Error::Invalid { .. } | Error::Refused { .. } | Error::UniqueViolation(_)),
+            ) => {
                 let errors = errors_of(&error);
                 let tally = Tally {
-                    received: live.started().received,
                     failed: count_records(&errors),
-                    ..Tally::default()
+                    ..live.started().tally()
                 };
                 (tally, errors, Some((self.jobs.tell_failure)(error)))
             }
@@ -216,12 +223,7 @@ impl Commands {
     }
 
     async fn end_failed(&self, live: &Live, error: Error) -> Result<(), Error> {
-        let told = live.started();
-        let tally = Tally {
-            received: told.received,
-            failed: told.failed,
-            ..Tally::default()
-        };
+        let tally = live.started().tally();
         let end = End {
             failure: Some((self.jobs.tell_failure)(error)),
             ..live.end(JobState::Failed, tally)
@@ -278,13 +280,7 @@ impl Live {
 
     /// The end of a job that is cancelled now.
     pub(crate) fn cancelled_end(&self) -> End {
-        let started = self.started();
-        let tally = Tally {
-            received: started.received,
-            failed: started.failed,
-            ..Tally::default()
-        };
-        self.end(JobState::Cancelled, tally)
+        self.end(JobState::Cancelled, self.started().tally())
     }
 }
 
@@ -320,6 +316,18 @@ fn read(live: &Live, spooled: Spooled, fault: &Fault) -> ByteStream {
 fn errors_of(error: &Error) -> Vec<RecordError> {
     match error {
         Error::Invalid { errors } | Error::Refused { errors } => errors.clone(),
+        Error::UniqueViolation(UniqueViolation {
+            index: Some(index),
+            line,
+            properties,
+        }) => {
+            let refusal = Refusal {
+                index: *index,
+                line: *line,
+                reason: RefusalReason::Taken(properties.clone()),
+            };
+            refusal.errors()
+        }
         _ => Vec::new(),
     }
 }

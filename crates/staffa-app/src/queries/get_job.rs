@@ -12,12 +12,7 @@ use crate::queries::Queries;
 impl Queries {
     /// A job of any server. One that runs in this process is told as it is at the moment, and
     /// waited for at most so long; one of another server as that last told.
-    pub async fn get_job(
-        &self,
-        ctx: &Context,
-        id: RecordId,
-        wait: Duration,
-    ) -> Result<Job, Error> {
+    pub async fn get_job(&self, ctx: &Context, id: RecordId, wait: Duration) -> Result<Job, Error> {
         let live = || self.jobs.as_ref().and_then(|jobs| jobs.find(id));
         if let Some(live) = live()
             && !wait.is_zero()

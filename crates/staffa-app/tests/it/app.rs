@@ -9,8 +9,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value as Json;
 
 use staffa_app::{
-    BodyError, ByteStream, Catalog, CommandPorts, Commands, Context, CursorKey, Error, Failure, Jobs,
-    Limits, Queries, RecordView, StreamRecords,
+    BodyError, ByteStream, Catalog, CommandPorts, Commands, Context, CursorKey, Error, Failure,
+    Jobs, Limits, Queries, RecordView, StreamRecords,
 };
 use staffa_codec::encode::{JsonRecordEncoder, Shape};
 use staffa_domain::ports::{Clock as _, RecordWriter, Storage};
@@ -75,11 +75,7 @@ impl App {
         Self::at(self.storage.clone(), spool, (self.clock.now(), first)).await
     }
 
-    async fn at(
-        storage: Storage,
-        spool: MemorySpool,
-        (now, first_id): (Timestamp, u64),
-    ) -> Self {
+    async fn at(storage: Storage, spool: MemorySpool, (now, first_id): (Timestamp, u64)) -> Self {
         let catalog = Catalog::open(Arc::clone(&storage.catalog)).await.unwrap();
         let declared = [schemas::orders(), schemas::readings()];
         let declared = declared.map(|snapshot| snapshot.schema().clone());

@@ -44,12 +44,18 @@ impl App {
     async fn start(&self, text: &str, on_error: OnError) -> RecordId {
         let job = self.commands.start_job(&ctx(), request(text, on_error));
         let job = job.await.unwrap();
-        assert_eq!((job.state, job.bytes), (JobState::Queued, text.len() as u64));
+        assert_eq!(
+            (job.state, job.bytes),
+            (JobState::Queued, text.len() as u64)
+        );
         job.id
     }
 
     async fn job(&self, id: RecordId) -> Job {
-        self.queries.get_job(&ctx(), id, Duration::ZERO).await.unwrap()
+        self.queries
+            .get_job(&ctx(), id, Duration::ZERO)
+            .await
+            .unwrap()
     }
 
     /// The job once it is over.
@@ -206,7 +212,9 @@ async fn more_jobs_or_bytes_than_may_wait_are_refused() {
     // One that runs and one that waits.
     let first = app.start(&many(1), OnError::Abort).await;
     let second = app.start(&many(2), OnError::Continue).await;
-    let third = app.commands.start_job(&ctx(), request("{}", OnError::Abort));
+    let third = app
+        .commands
+        .start_job(&ctx(), request("{}", OnError::Abort));
     let error = third.await.unwrap_err();
     assert!(
         matches!(
@@ -219,7 +227,9 @@ async fn more_jobs_or_bytes_than_may_wait_are_refused() {
     assert_eq!(app.ended(first).await.state, JobState::Succeeded);
     assert_eq!(app.ended(second).await.state, JobState::Partial);
     let long = " ".repeat((1 << 20) + 1);
-    let long = app.commands.start_job(&ctx(), request(&long, OnError::Abort));
+    let long = app
+        .commands
+        .start_job(&ctx(), request(&long, OnError::Abort));
     let error = long.await.unwrap_err();
     assert!(
         matches!(error, Error::Body(BodyError::TooLarge { .. })),
@@ -265,7 +275,12 @@ async fn another_server_tells_a_job_and_cancels_it() {
     until_it_stands(&app, id).await;
     let other = app.beside(MemorySpool::named("other")).await;
     assert_eq!(other.job(id).await.state, JobState::Running);
-    let job = other.commands.cancel_job(&ctx(), id).await.unwrap().unwrap();
+    let job = other
+        .commands
+        .cancel_job(&ctx(), id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(job.state, JobState::Cancelled);
     // Its own server finds out at its commit.
     app.spool.let_read(u64::MAX);
@@ -294,7 +309,9 @@ async fn what_a_process_leaves_is_run_by_the_next_one() {
     until_it_stands(&app, running).await;
     // It is given no time at all.
     app.commands.drain_jobs(Duration::ZERO).await;
-    let refused = app.commands.start_job(&ctx(), request("{}", OnError::Abort));
+    let refused = app
+        .commands
+        .start_job(&ctx(), request("{}", OnError::Abort));
     assert!(refused.await.is_err());
     assert_eq!(app.count("orders").await, 0);
     app.spool.let_read(u64::MAX);
@@ -312,7 +329,9 @@ async fn what_a_process_leaves_is_run_by_the_next_one() {
 #[tokio::test]
 async fn a_job_whose_end_is_stored_is_not_run_again() {
     let app = App::new().await;
-    let id = app.start("{\"reference\": \"A\"}\n{}\n", OnError::Continue).await;
+    let id = app
+        .start("{\"reference\": \"A\"}\n{}\n", OnError::Continue)
+        .await;
     app.ended(id).await;
     // The process died between its commit and the look for the records.
     let errors = app.errors(id).await;

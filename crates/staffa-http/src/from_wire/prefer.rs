@@ -47,7 +47,11 @@ mod tests {
             headers.append(PREFER, HeaderValue::from_str(list).unwrap());
         }
         assert_eq!(responds_async(&headers), is_async, "{lists:?}");
-        assert_eq!(wait(&headers), seconds.map(Duration::from_secs), "{lists:?}");
+        assert_eq!(
+            wait(&headers),
+            seconds.map(Duration::from_secs),
+            "{lists:?}"
+        );
     }
 
     #[test]
@@ -55,7 +59,11 @@ mod tests {
         check(&[], false, None);
         check(&["respond-async"], true, None);
         check(&["Respond-Async; x=1, wait=10"], true, Some(10));
-        check(&["return=minimal", "wait=\"5\", respond-async"], true, Some(5));
+        check(
+            &["return=minimal", "wait=\"5\", respond-async"],
+            true,
+            Some(5),
+        );
         check(&["respond-asynchronously", "wait=-1", "wait"], false, None);
     }
 }

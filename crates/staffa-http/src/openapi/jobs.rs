@@ -36,7 +36,10 @@ pub(super) fn describe(operation: Operation) -> Told {
         _ => {
             let line = json!({"type": "string", "x-line": line()});
             let lines = of_type("A line for each error", "application/x-ndjson", line);
-            let told = Told::reading("Download the records that failed", vec![(200, lines.clone())]);
+            let told = Told::reading(
+                "Download the records that failed",
+                vec![(200, lines.clone())],
+            );
             Told {
                 answers: answers(vec![(200, lines)], &[409]),
                 ..told.with(params::of_job(false))

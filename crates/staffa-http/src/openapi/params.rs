@@ -251,7 +251,10 @@ pub(super) fn of_job(may_wait: bool) -> Json {
     let mut id = id();
     id["description"] = "The job".into();
     if may_wait {
-        let prefer = header("Prefer", "wait=10: answer once the job has ended, or after 10 seconds");
+        let prefer = header(
+            "Prefer",
+            "wait=10: answer once the job has ended, or after 10 seconds",
+        );
         return json!([id, prefer]);
     }
     json!([id])

@@ -90,7 +90,10 @@ fn body(status: StatusCode, job: &Job) -> Result<Response, Problem> {
         failed: tally.failed,
         errors_truncated: tally.errors_truncated,
         errors_url: has_errors.then(|| format!("{}/errors", path(job.id))),
-        problem: job.failure.as_ref().map(|Failure { code, detail }| Why { code, detail }),
+        problem: job
+            .failure
+            .as_ref()
+            .map(|Failure { code, detail }| Why { code, detail }),
     };
     json_of(status, &wire)
 }
@@ -101,7 +104,10 @@ pub(crate) fn errors(id: RecordId, lines: ErrorLines) -> Result<Response, Proble
     let name = HeaderValue::try_from(name).map_err(Problem::internal)?;
     let mut response = Response::new(Body::from_stream(lines.pieces));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-ndjson"),
+    );
     headers.insert(CONTENT_LENGTH, HeaderValue::from(lines.bytes));
     headers.insert(CONTENT_DISPOSITION, name);
     Ok(response)

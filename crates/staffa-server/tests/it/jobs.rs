@@ -27,7 +27,9 @@ const FAILED: u64 = 1;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Request {
-    let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    let headers = headers
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
     Request {
         method: method.to_owned(),
         target: target.to_owned(),

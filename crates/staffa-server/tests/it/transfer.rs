@@ -133,8 +133,17 @@ fn failed_records_go_into_a_file() {
     let lines = "{\"sensor\":\"a\",\"at\":\"2026-01-01T00:00:00Z\"}\n{\"sensor\":\"b\"}\n";
     fs::write(app.path().join("some.ndjson"), lines).unwrap();
     let import = |more: &[&str]| {
-        let asked = ["import", "readings", "some.ndjson", "--on-error", "continue"];
-        let said = run(app.path(), &[&asked, &["--errors", "failed.ndjson"], more].concat());
+        let asked = [
+            "import",
+            "readings",
+            "some.ndjson",
+            "--on-error",
+            "continue",
+        ];
+        let said = run(
+            app.path(),
+            &[&asked, &["--errors", "failed.ndjson"], more].concat(),
+        );
         assert_eq!(said.code, Some(1), "{}", said.stderr);
         let failed = app.path().join("failed.ndjson");
         let text = fs::read_to_string(&failed).unwrap();

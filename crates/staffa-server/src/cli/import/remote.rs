@@ -51,7 +51,10 @@ pub(super) async fn import(
     let failures = failures(client, &place, request).await?;
     let text = |json: &Json, name: &str| json[name].as_str().unwrap_or_default().to_owned();
     if failures.is_empty() && job["problem"].is_object() {
-        let (detail, code) = (text(&job["problem"], "detail"), text(&job["problem"], "code"));
+        let (detail, code) = (
+            text(&job["problem"], "detail"),
+            text(&job["problem"], "code"),
+        );
         bail!("{detail} ({code})");
     }
     let state = text(&job, "state");
@@ -83,8 +86,7 @@ async fn follow(
         if job["finished_at"].is_string() {
             return Ok(job);
         }
-        let progress =
-            shown.get_or_insert_with(|| output.progress(file, job["bytes"].as_u64()));
+        let progress = shown.get_or_insert_with(|| output.progress(file, job["bytes"].as_u64()));
         let records = job["received"].as_u64().unwrap_or(0);
         progress.label(&format!("{file}, {} records", grouped(records)));
         let read = job["bytes_read"].as_u64().unwrap_or(0);
@@ -95,11 +97,7 @@ async fn follow(
 }
 
 /// The lines of a job's error file, which is kept where it was asked for.
-async fn failures(
-    client: &Client,
-    place: &str,
-    request: &Request,
-) -> anyhow::Result<Vec<Failure>> {
+async fn failures(client: &Client, place: &str, request: &Request) -> anyhow::Result<Vec<Failure>> {
     let path = format!("{place}/errors");
     let answer = client.get(&path, "application/x-ndjson").await?;
     if !answer.status().is_success() {
