@@ -1,10 +1,10 @@
-//! A spool in memory, whose reading a test can hold up.
+//! A spool in memory, whose reading a test can hold up, and the promises of the port as a test.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -125,4 +125,60 @@ impl SpoolWriter for MemoryFile {
         self.files.lock().insert(self.key, self.bytes);
         Ok(())
     }
+}
+
+/// Checks what the port promises, on an empty spool.
+///
+/// # Panics
+/// At the first promise that is not kept.
+pub async fn check_spool(spool: &dyn Spool) {
+    let [one, two] = [1, 2].map(crate::nth_id);
+    assert_eq!(spool.name().await.unwrap(), spool.name().await.unwrap());
+    assert!(spool.list().await.unwrap().is_empty());
+    assert_eq!(read(spool, one, SpoolPart::Body).await, None);
+    let mut file = spool.create(one, SpoolPart::Body).await.unwrap();
+    file.write(b"one ").await.unwrap();
+    file.write(b"two").await.unwrap();
+    // It is there once it is finished.
+    assert_eq!(read(spool, one, SpoolPart::Body).await, None);
+    assert!(spool.list().await.unwrap().is_empty());
+    file.finish().await.unwrap();
+    let found = Some(b"one two".to_vec());
+    assert_eq!(read(spool, one, SpoolPart::Body).await, found);
+    // Parts and jobs have nothing in common.
+    assert_eq!(read(spool, one, SpoolPart::Errors).await, None);
+    assert_eq!(read(spool, two, SpoolPart::Body).await, None);
+    // One that is given up leaves what was there.
+    let mut given_up = spool.create(one, SpoolPart::Body).await.unwrap();
+    given_up.write(b"three").await.unwrap();
+    drop(given_up);
+    assert_eq!(read(spool, one, SpoolPart::Body).await, found);
+    let long = b"0123456789".repeat(100_000);
+    for (job, part) in [(one, SpoolPart::Body), (two, SpoolPart::Causes)] {
+        let mut file = spool.create(job, part).await.unwrap();
+        file.write(&long).await.unwrap();
+        file.finish().await.unwrap();
+        assert_eq!(read(spool, job, part).await.as_ref(), Some(&long));
+    }
+    let mut files = spool.list().await.unwrap();
+    files.sort_unstable();
+    let bytes = long.len() as u64;
+    let expected = [
+        (one, SpoolPart::Body, bytes),
+        (two, SpoolPart::Causes, bytes),
+    ];
+    assert_eq!(files, expected);
+    for _ in 0..2 {
+        spool.remove(one, SpoolPart::Body).await.unwrap();
+        spool.remove(two, SpoolPart::Causes).await.unwrap();
+    }
+    assert!(spool.list().await.unwrap().is_empty());
+}
+
+async fn read(spool: &dyn Spool, job: RecordId, part: SpoolPart) -> Option<Vec<u8>> {
+    let file = spool.open(job, part).await.unwrap()?;
+    let pieces: Vec<Vec<u8>> = file.pieces.try_collect().await.unwrap();
+    let whole = pieces.concat();
+    assert_eq!(whole.len() as u64, file.bytes);
+    Some(whole)
 }
