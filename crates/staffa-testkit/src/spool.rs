@@ -133,34 +133,43 @@ impl SpoolWriter for MemoryFile {
 /// At the first promise that is not kept.
 pub async fn check_spool(spool: &dyn Spool) {
     let [one, two] = [1, 2].map(crate::nth_id);
-    assert_eq!(spool.name().await.unwrap(), spool.name().await.unwrap());
-    assert!(spool.list().await.unwrap().is_empty());
+    assert_eq!(
+        spool.name().await.expect("it answers"),
+        spool.name().await.expect("it answers")
+    );
+    assert!(spool.list().await.expect("it answers").is_empty());
     assert_eq!(read(spool, one, SpoolPart::Body).await, None);
-    let mut file = spool.create(one, SpoolPart::Body).await.unwrap();
-    file.write(b"one ").await.unwrap();
-    file.write(b"two").await.unwrap();
+    let mut file = spool
+        .create(one, SpoolPart::Body)
+        .await
+        .expect("it answers");
+    file.write(b"one ").await.expect("it answers");
+    file.write(b"two").await.expect("it answers");
     // It is there once it is finished.
     assert_eq!(read(spool, one, SpoolPart::Body).await, None);
-    assert!(spool.list().await.unwrap().is_empty());
-    file.finish().await.unwrap();
+    assert!(spool.list().await.expect("it answers").is_empty());
+    file.finish().await.expect("it answers");
     let found = Some(b"one two".to_vec());
     assert_eq!(read(spool, one, SpoolPart::Body).await, found);
     // Parts and jobs have nothing in common.
     assert_eq!(read(spool, one, SpoolPart::Errors).await, None);
     assert_eq!(read(spool, two, SpoolPart::Body).await, None);
     // One that is given up leaves what was there.
-    let mut given_up = spool.create(one, SpoolPart::Body).await.unwrap();
-    given_up.write(b"three").await.unwrap();
+    let mut given_up = spool
+        .create(one, SpoolPart::Body)
+        .await
+        .expect("it answers");
+    given_up.write(b"three").await.expect("it answers");
     drop(given_up);
     assert_eq!(read(spool, one, SpoolPart::Body).await, found);
     let long = b"0123456789".repeat(100_000);
     for (job, part) in [(one, SpoolPart::Body), (two, SpoolPart::Causes)] {
-        let mut file = spool.create(job, part).await.unwrap();
-        file.write(&long).await.unwrap();
-        file.finish().await.unwrap();
+        let mut file = spool.create(job, part).await.expect("it answers");
+        file.write(&long).await.expect("it answers");
+        file.finish().await.expect("it answers");
         assert_eq!(read(spool, job, part).await.as_ref(), Some(&long));
     }
-    let mut files = spool.list().await.unwrap();
+    let mut files = spool.list().await.expect("it answers");
     files.sort_unstable();
     let bytes = long.len() as u64;
     let expected = [
@@ -169,15 +178,21 @@ pub async fn check_spool(spool: &dyn Spool) {
     ];
     assert_eq!(files, expected);
     for _ in 0..2 {
-        spool.remove(one, SpoolPart::Body).await.unwrap();
-        spool.remove(two, SpoolPart::Causes).await.unwrap();
+        spool
+            .remove(one, SpoolPart::Body)
+            .await
+            .expect("it answers");
+        spool
+            .remove(two, SpoolPart::Causes)
+            .await
+            .expect("it answers");
     }
-    assert!(spool.list().await.unwrap().is_empty());
+    assert!(spool.list().await.expect("it answers").is_empty());
 }
 
 async fn read(spool: &dyn Spool, job: RecordId, part: SpoolPart) -> Option<Vec<u8>> {
-    let file = spool.open(job, part).await.unwrap()?;
-    let pieces: Vec<Vec<u8>> = file.pieces.try_collect().await.unwrap();
+    let file = spool.open(job, part).await.expect("it answers")?;
+    let pieces: Vec<Vec<u8>> = file.pieces.try_collect().await.expect("it answers");
     let whole = pieces.concat();
     assert_eq!(whole.len() as u64, file.bytes);
     Some(whole)
