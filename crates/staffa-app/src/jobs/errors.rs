@@ -100,7 +100,7 @@ impl Commands {
             .filter(|line| !line.is_empty());
         let lines: Result<VecDeque<Line>, _> = lines.map(serde_json::from_slice).collect();
         let lines = lines.map_err(StorageError::internal)?;
-        let body = body.pieces.map_ok(Bytes::from).err_into();
+        let body = body.pieces.map_ok(Bytes::from).err_into::<Error>();
         let out = spool.create(job, SpoolPart::Errors).await?;
         self.look_up(request, (lines, body.boxed()), out).await?;
         self.remove_file(job, SpoolPart::Causes).await;
@@ -117,7 +117,7 @@ impl Commands {
     ) -> Result<(), Error> {
         let asked = JobRequest::of(&request, 0);
         let lines = errors.iter().map(Line::from).collect();
-        let body = request.body.err_into();
+        let body = request.body.err_into::<Error>();
         self.look_up(&asked, (lines, body.boxed()), out).await
     }
 

@@ -57,7 +57,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
             _ => Some("application/json"),
         };
         let accept = parts.headers.get(ACCEPT).cloned();
-        if let Some(kind) = kind.filter(|kind| !accepts(accept.as_ref(), &[kind])) {
+        if let Some(kind) = kind.filter(|kind| !accepts(accept.as_ref(), &[*kind])) {
             return Err(refuse(&[kind]));
         }
         let mut call = Self {
