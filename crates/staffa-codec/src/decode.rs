@@ -15,6 +15,7 @@ mod error;
 mod frame;
 mod merge;
 mod ndjson;
+mod raw;
 mod record;
 mod rows;
 mod transaction;
@@ -35,6 +36,7 @@ pub use compress::{Compression, Decompressor};
 pub use envelope::{EnvelopeDecoder, Shape};
 pub use error::{DecodeError, DecodeErrorCode};
 pub use merge::MergePatch;
+pub use raw::RawRecords;
 pub use transaction::{
     Step, TransactionProblem, TransactionReader, Unresolved, Verb, find_member, read_text,
     resolve_references,

@@ -1,8 +1,10 @@
-//! What Staffa asks of the outside world: storage, time, identity.
+//! What Staffa asks of the outside world: storage, time, identity, a place for files of jobs.
 //!
 //! A storage engine implements [`SchemaCatalog`], [`RecordWriter`], [`RecordReader`] and
 //! [`EngineMonitor`] and hands them over as one [`Storage`]. The conformance suite of the
 //! testkit states each promise as a test.
+
+mod spool;
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -18,6 +20,8 @@ use crate::operation::{Operation, Outcome, WriteOptions, WriteReceipt};
 use crate::query::{Aggregate, Count, Filter, RecordQuery};
 use crate::record::{RecordId, Timestamp};
 use crate::schema::SchemaSnapshot;
+
+pub use spool::{Spool, SpoolPart, SpoolWriter, Spooled};
 
 /// Record batches as they come. After an error nothing follows; without one, the end of the
 /// stream means that it is complete. Dropping it frees the engine's query.

@@ -12,6 +12,7 @@ pub mod record;
 pub mod eval;
 pub mod faults;
 pub mod memory;
+pub mod spool;
 
 pub mod conformance;
 pub mod differential;
@@ -24,3 +25,4 @@ pub use fakes::{FixedClock, SequenceIds, nth_id};
 pub use faults::{FaultyScans, ScanFault};
 pub use memory::MemoryEngine;
 pub use record::Record;
+pub use spool::MemorySpool;

@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::once::{Done, Once, Told};
 
 /// How records are read under these limits.
-pub(super) fn decode_options(limits: &Limits) -> DecodeOptions {
+pub(crate) fn decode_options(limits: &Limits) -> DecodeOptions {
     DecodeOptions {
         record_bytes_max: limits.record_bytes_max,
         held_bytes_max: limits.body_bytes_max,
@@ -82,6 +82,7 @@ impl<'a> Sink<'a> {
         self.report.received += decoded.len as u64;
         let (valid, errors) = self.ctx.time(Stage::Validate, || self.check(decoded));
         self.note(errors);
+        self.ctx.note(self.report.received, self.report.failed);
         if self.is_lost() {
             // Nothing will be stored; what follows is read only for its errors.
             self.held = None;
@@ -217,7 +218,7 @@ impl<'a> Sink<'a> {
         &mut self,
         once: &Once,
         receipt: WriteReceipt,
-    ) -> Result<Option<(StampedBatch, Told)>, StorageError> {
+    ) -> Result<Option<(StampedBatch, Option<Told>)>, StorageError> {
         let Ok(report) = self.settle(self.report.clone(), receipt) else {
             return Ok(None);
         };

@@ -8,6 +8,7 @@ mod copy;
 mod create;
 mod declare;
 mod ingest;
+mod jobs;
 mod modes;
 mod once;
 mod pages;

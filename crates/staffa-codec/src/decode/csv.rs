@@ -3,7 +3,7 @@
 //! The splitting is our own, because a quoted empty cell is a text and an unquoted one null,
 //! which `csv-core` does not tell apart.
 
-mod split;
+pub(super) mod split;
 
 use std::sync::Arc;
 

@@ -159,6 +159,7 @@ pub(super) fn of_ingest() -> Json {
             "description": "How the body is packed",
             "schema": {"type": "string", "enum": ["gzip", "zstd"]},
         },
+        header("Prefer", "respond-async: answer once the body is received, and write it by a job"),
     ])
 }
 
@@ -243,6 +244,20 @@ pub(super) fn of_version<'a>(names: impl Iterator<Item = &'a str>) -> Json {
     });
     extend(&mut all, vec![version]);
     all
+}
+
+/// A job that may be waited for.
+pub(super) fn of_job(may_wait: bool) -> Json {
+    let mut id = id();
+    id["description"] = "The job".into();
+    if may_wait {
+        let prefer = header(
+            "Prefer",
+            "wait=10: answer once the job has ended, or after 10 seconds",
+        );
+        return json!([id, prefer]);
+    }
+    json!([id])
 }
 
 fn extend(all: &mut Json, more: Vec<Json>) {

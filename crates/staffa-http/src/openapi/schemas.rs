@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use staffa_codec::document;
 use staffa_domain::SchemaSnapshot;
 
-use super::{Schemas, aggregate};
+use super::{Schemas, aggregate, jobs};
 
 /// A reference to a component schema.
 pub(super) fn reference(name: &str) -> Json {
@@ -96,6 +96,7 @@ fn fixed() -> [(&'static str, Json); 11] {
         ("aggregation", aggregate::aggregation()),
         ("groups", aggregate::groups()),
         ("report", report()),
+        ("job", jobs::job()),
         ("count", count()),
         ("affected", affected()),
     ]

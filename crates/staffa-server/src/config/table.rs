@@ -216,6 +216,35 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "1MiB",
         "Bytes of such an answer; of a longer one the status and headers alone are kept",
     ),
+    setting(
+        "jobs.running_max",
+        THREADS,
+        "2",
+        "Jobs (bulk writes with Prefer: respond-async) that run at a time",
+    ),
+    setting(
+        "jobs.queued_max",
+        COUNT,
+        "100",
+        "Jobs that wait for that; more are refused",
+    ),
+    setting(
+        "jobs.spool_bytes_max",
+        BYTES,
+        "10GiB",
+        "Bytes of the bodies of all jobs that wait or run",
+    ),
+    unset(
+        "jobs.directory",
+        Kind::Path,
+        "Where their bodies and errors are kept [default: jobs in data_dir]",
+    ),
+    setting(
+        "jobs.kept_for",
+        Kind::Duration,
+        "7d",
+        "How long a job that has ended is told, and its errors are kept",
+    ),
     machine(
         "duckdb.memory_limit",
         Kind::Bytes { min: 64 << 20 },

@@ -12,6 +12,7 @@ mod database;
 mod demo;
 mod deploy;
 mod faults;
+mod jobs;
 mod kill;
 mod killable;
 mod own_writes;
