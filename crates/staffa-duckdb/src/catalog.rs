@@ -322,7 +322,7 @@ fn indexes(schema: &SchemaSnapshot) -> Vec<(String, String)> {
     indexes
 }
 
-fn make_storage(connection: &Connection, schema: &SchemaSnapshot) -> Result<(), Fault> {
+pub(crate) fn make_storage(connection: &Connection, schema: &SchemaSnapshot) -> Result<(), Fault> {
     connection.execute_batch(&table_of(schema, &names::table(schema)))?;
     for (_, statement) in indexes(schema) {
         connection.execute_batch(&statement)?;

@@ -85,7 +85,7 @@ fn page(name: &str) -> Json {
     })
 }
 
-fn fixed() -> [(&'static str, Json); 11] {
+fn fixed() -> [(&'static str, Json); 12] {
     [
         ("problem", problem()),
         ("cause", cause()),

@@ -142,7 +142,7 @@ fn failed_records_go_into_a_file() {
         ];
         let said = run(
             app.path(),
-            &[&asked, &["--errors", "failed.ndjson"], more].concat(),
+            &[&asked[..], &["--errors", "failed.ndjson"], more].concat(),
         );
         assert_eq!(said.code, Some(1), "{}", said.stderr);
         let failed = app.path().join("failed.ndjson");
