@@ -17,6 +17,7 @@ mod merge;
 mod ndjson;
 mod record;
 mod rows;
+mod sample;
 mod transaction;
 mod value;
 mod walk;
@@ -35,6 +36,7 @@ pub use compress::{Compression, Decompressor};
 pub use envelope::{EnvelopeDecoder, Shape};
 pub use error::{DecodeError, DecodeErrorCode};
 pub use merge::MergePatch;
+pub use sample::{SampleOptions, Sampler};
 pub use transaction::{
     Step, TransactionProblem, TransactionReader, Unresolved, Verb, find_member, read_text,
     resolve_references,

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use staffa_domain::DecodedBatch;
-use staffa_domain::error::RecordErrorCode;
 use staffa_domain::schema::SchemaSnapshot;
 
 use super::cursor::{Cursor, Fault, FaultKind};
 use super::frame::Framer;
-use super::record::RecordReader;
+use super::record::{JsonRecords, RecordReader};
 use super::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
 /// What may come next.
@@ -30,8 +29,8 @@ enum State {
 
 /// Reads an array of records. A record that lies within one chunk is read where it is.
 #[derive(Debug)]
-pub(super) struct ArrayDecoder {
-    reader: RecordReader,
+pub(super) struct ArrayDecoder<R = RecordReader> {
+    pub(super) reader: R,
     state: State,
     is_single: bool,
     tail: Vec<u8>,
@@ -42,14 +41,7 @@ pub(super) struct ArrayDecoder {
 
 impl ArrayDecoder {
     pub(super) fn new(schema: Arc<SchemaSnapshot>, options: DecodeOptions) -> Self {
-        Self {
-            reader: RecordReader::new(schema, options, false),
-            state: State::Start,
-            is_single: false,
-            tail: Vec::new(),
-            framer: Framer::default(),
-            offset: 0,
-        }
+        Self::over(RecordReader::new(schema, options, false))
     }
 
     /// Reads one object instead of an array.
@@ -59,6 +51,55 @@ impl ArrayDecoder {
             state: State::Next,
             ..Self::new(schema, options)
         }
+    }
+}
+
+impl<R: JsonRecords> ArrayDecoder<R> {
+    pub(super) fn over(reader: R) -> Self {
+        Self {
+            reader,
+            state: State::Start,
+            is_single: false,
+            tail: Vec::new(),
+            framer: Framer::default(),
+            offset: 0,
+        }
+    }
+
+    /// Reads all of a chunk.
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
+        let read = self.consume(chunk)?;
+        if read < chunk.len() {
+            return Err(self.malformed(0, "expected nothing after the end"));
+        }
+        Ok(())
+    }
+
+    /// Says that the body is over.
+    pub(super) fn end(&mut self) -> Result<(), DecodeError> {
+        if self.state == State::Within {
+            // Wrong and cut off is wrong first.
+            let tail = std::mem::take(&mut self.tail);
+            let start = self.offset - tail.len() as u64;
+            let outcome = self.try_tail(&tail);
+            self.reader.roll_back();
+            if let Err(
+                fault @ Fault {
+                    kind: FaultKind::Syntax(_),
+                    ..
+                },
+            ) = outcome
+            {
+                return Err(self
+                    .malformed(0, fault.why())
+                    .at_byte(start + fault.at as u64));
+            }
+        }
+        if self.state != State::Done {
+            let error = DecodeError::new(DecodeErrorCode::Truncated, "the body ends too early");
+            return Err(error.at_byte(self.offset).at_index(self.reader.index()));
+        }
+        Ok(())
     }
 
     /// Says where in the body the next chunk starts.
@@ -142,7 +183,7 @@ impl ArrayDecoder {
             match self.reader.read(&chunk[..text], at) {
                 Ok(end) => {
                     self.check_size(end - at)?;
-                    self.reader.rows.commit(end - at);
+                    self.reader.commit(end - at);
                     self.state = if self.is_single {
                         State::Done
                     } else {
@@ -153,9 +194,9 @@ impl ArrayDecoder {
                 Err(Fault {
                     kind: FaultKind::End,
                     ..
-                }) => self.reader.rows.roll_back(),
+                }) => self.reader.roll_back(),
                 Err(fault) => {
-                    self.reader.rows.roll_back();
+                    self.reader.roll_back();
                     return Err(self.malformed(fault.at, fault.why()));
                 }
             }
@@ -177,7 +218,7 @@ impl ArrayDecoder {
         let tail = std::mem::take(&mut self.tail);
         let start = end - tail.len() as u64;
         if let Err(fault) = self.try_tail(&tail) {
-            self.reader.rows.roll_back();
+            self.reader.roll_back();
             let error = self.malformed(0, fault.why());
             return Err(error.at_byte(start + fault.at as u64));
         }
@@ -213,11 +254,11 @@ impl ArrayDecoder {
                     "expected a comma or the end of the array",
                 ));
             }
-            self.reader.rows.commit(tail.len());
+            self.reader.commit(tail.len());
             return Ok(());
         }
         let mut cursor = Cursor::new(tail, 0);
-        self.reader.tools.skip(&mut cursor)?;
+        self.reader.skip(&mut cursor)?;
         if cursor.at < tail.len() {
             return Err(Fault::syntax(
                 cursor.at,
@@ -225,27 +266,25 @@ impl ArrayDecoder {
             ));
         }
         let message = "a record must be an object".to_owned();
-        self.reader
-            .rows
-            .fail(RecordErrorCode::Malformed, message, tail, tail.len());
+        self.reader.fail(message, tail);
         Ok(())
     }
 
     fn check_size(&self, len: usize) -> Result<(), DecodeError> {
-        let most = self.reader.rows.options.record_bytes_max;
+        let most = self.reader.record_bytes_max();
         if len <= most {
             return Ok(());
         }
         let message = format!("a record is larger than {most} bytes");
         let error = DecodeError::new(DecodeErrorCode::TooLarge, message);
-        Err(error.at_index(self.reader.rows.index()))
+        Err(error.at_index(self.reader.index()))
     }
 
     #[cold]
     fn malformed(&self, at: usize, why: &str) -> DecodeError {
         DecodeError::new(DecodeErrorCode::MalformedJson, why)
             .at_byte(self.offset + at as u64)
-            .at_index(self.reader.rows.index())
+            .at_index(self.reader.index())
     }
 }
 
@@ -262,11 +301,7 @@ pub(super) fn valid_prefix(bytes: &[u8]) -> usize {
 
 impl BatchDecoder for ArrayDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
-        let read = self.consume(chunk)?;
-        if read < chunk.len() {
-            return Err(self.malformed(0, "expected nothing after the end"));
-        }
-        Ok(())
+        self.feed(chunk)
     }
 
     fn take(&mut self) -> Option<DecodedBatch> {
@@ -274,30 +309,7 @@ impl BatchDecoder for ArrayDecoder {
     }
 
     fn finish(&mut self) -> Result<(), DecodeError> {
-        if self.state == State::Within {
-            // Wrong and cut off is wrong first.
-            let tail = std::mem::take(&mut self.tail);
-            let start = self.offset - tail.len() as u64;
-            let outcome = self.try_tail(&tail);
-            self.reader.rows.roll_back();
-            if let Err(
-                fault @ Fault {
-                    kind: FaultKind::Syntax(_),
-                    ..
-                },
-            ) = outcome
-            {
-                return Err(self
-                    .malformed(0, fault.why())
-                    .at_byte(start + fault.at as u64));
-            }
-        }
-        if self.state != State::Done {
-            let error = DecodeError::new(DecodeErrorCode::Truncated, "the body ends too early");
-            return Err(error
-                .at_byte(self.offset)
-                .at_index(self.reader.rows.index()));
-        }
+        self.end()?;
         self.reader.rows.flush_last();
         Ok(())
     }

@@ -16,7 +16,8 @@ use staffa_domain::schema::SchemaSnapshot;
 use super::mapping::Mapping;
 use crate::decode::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
-const DAMAGED: &str = "the Parquet file is damaged";
+const NO_FILE: &str = "the body is no Parquet file";
+pub(in crate::decode) const DAMAGED: &str = "the Parquet file is damaged";
 
 /// The batches of a Parquet file, read one after the other.
 pub struct ParquetBatches {
@@ -40,19 +41,27 @@ impl ParquetBatches {
         schema: Arc<SchemaSnapshot>,
         options: DecodeOptions,
     ) -> Result<Self, DecodeError> {
-        let bad = |_| malformed("the body is no Parquet file");
-        let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(bad)?;
-        check_sizes(builder.metadata(), options.held_bytes_max)?;
-        let rows = options.batch_rows.max(1);
+        let builder = open_file(source, &options)?;
         let code = DecodeErrorCode::MalformedParquet;
         let mapping = Mapping::new(schema, options, builder.schema(), code)?;
-        let reader = builder.with_batch_size(rows).build().map_err(bad)?;
+        let reader = builder.build().map_err(|_| malformed(NO_FILE))?;
         Ok(Self {
             reader,
             mapping,
             ready: VecDeque::new(),
         })
     }
+}
+
+/// Opens a file whose columns may be unpacked.
+pub(in crate::decode) fn open_file<R: ChunkReader + 'static>(
+    source: R,
+    options: &DecodeOptions,
+) -> Result<ParquetRecordBatchReaderBuilder<R>, DecodeError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(source);
+    let builder = builder.map_err(|_| malformed(NO_FILE))?;
+    check_sizes(builder.metadata(), options.held_bytes_max)?;
+    Ok(builder.with_batch_size(options.batch_rows.max(1)))
 }
 
 /// Refuses columns that unpack to more than may be held, by what the index says: a page that was
@@ -70,7 +79,7 @@ fn check_sizes(metadata: &ParquetMetaData, bytes_max: usize) -> Result<(), Decod
     Err(DecodeError::new(DecodeErrorCode::TooLarge, message))
 }
 
-fn malformed(why: &str) -> DecodeError {
+pub(in crate::decode) fn malformed(why: &str) -> DecodeError {
     DecodeError::new(DecodeErrorCode::MalformedParquet, why)
 }
 
@@ -94,6 +103,20 @@ impl Iterator for ParquetBatches {
             }
         }
     }
+}
+
+/// Appends to a body that must be there as a whole, unless it grows too large.
+pub(in crate::decode) fn hold(
+    body: &mut Vec<u8>,
+    chunk: &[u8],
+    bytes_max: usize,
+) -> Result<(), DecodeError> {
+    if body.len() + chunk.len() > bytes_max {
+        let message = format!("the Parquet body is larger than {bytes_max} bytes");
+        return Err(DecodeError::new(DecodeErrorCode::TooLarge, message));
+    }
+    body.extend_from_slice(chunk);
+    Ok(())
 }
 
 /// Keeps a whole body, then reads it piece by piece as it is taken.
@@ -120,13 +143,7 @@ impl ParquetDecoder {
 
 impl BatchDecoder for ParquetDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
-        let most = self.options.held_bytes_max;
-        if self.body.len() + chunk.len() > most {
-            let message = format!("the Parquet body is larger than {most} bytes");
-            return Err(DecodeError::new(DecodeErrorCode::TooLarge, message));
-        }
-        self.body.extend_from_slice(chunk);
-        Ok(())
+        hold(&mut self.body, chunk, self.options.held_bytes_max)
     }
 
     fn take(&mut self) -> Option<DecodedBatch> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
+use arrow_schema::SchemaRef;
 
 use staffa_domain::DecodedBatch;
 use staffa_domain::schema::SchemaSnapshot;
@@ -16,44 +17,93 @@ use super::malformed;
 use super::mapping::Mapping;
 use crate::decode::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
-/// Reads an Arrow IPC stream. What it has received is mapped piece by piece as it is taken.
+/// The record batches of an Arrow IPC stream, as they come.
 #[derive(Debug)]
-pub(in crate::decode) struct ArrowDecoder {
+pub(in crate::decode) struct StreamBatches {
     gate: Gate,
     stream: StreamDecoder,
-    schema: Arc<SchemaSnapshot>,
-    options: DecodeOptions,
-    mapping: Option<Mapping>,
     received: VecDeque<RecordBatch>,
-    failed: Option<DecodeError>,
 }
 
-impl ArrowDecoder {
-    pub(in crate::decode) fn new(schema: Arc<SchemaSnapshot>, options: DecodeOptions) -> Self {
+impl StreamBatches {
+    pub(in crate::decode) fn new(held_bytes_max: usize) -> Self {
         Self {
-            gate: Gate::new(options.held_bytes_max),
+            gate: Gate::new(held_bytes_max),
             stream: StreamDecoder::new(),
-            schema,
-            options,
-            mapping: None,
             received: VecDeque::new(),
-            failed: None,
         }
     }
 
-    fn read(&mut self, message: Vec<u8>) -> Result<(), DecodeError> {
+    /// Reads the next message that is whole in the chunk, and off it; false where none is.
+    pub(in crate::decode) fn read(&mut self, chunk: &mut &[u8]) -> Result<bool, DecodeError> {
+        let Some(message) = self.gate.take(chunk)? else {
+            return Ok(false);
+        };
         let mut buffer = Buffer::from_vec(message);
         while !buffer.is_empty() {
             // Some of what a message says of itself the reader asserts instead of checking it.
             let decoded = panic::catch_unwind(AssertUnwindSafe(|| self.stream.decode(&mut buffer)));
             let decoded = decoded.ok().and_then(Result::ok);
             let decoded = decoded.ok_or_else(|| malformed("the body is no Arrow IPC stream"))?;
-            if self.stream.schema().is_some() {
-                self.mapping()?;
-            }
             self.received.extend(decoded);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The stream's schema, once it was read.
+    pub(in crate::decode) fn schema(&self) -> Option<SchemaRef> {
+        self.stream.schema()
+    }
+
+    /// The next records, at most so many.
+    pub(in crate::decode) fn next(&mut self, rows_max: usize) -> Option<RecordBatch> {
+        loop {
+            let batch = self.received.pop_front()?;
+            let rows = batch.num_rows();
+            let len = rows.min(rows_max);
+            if rows > len {
+                self.received.push_front(batch.slice(len, rows - len));
+            }
+            if len > 0 {
+                return Some(batch.slice(0, len));
+            }
+        }
+    }
+
+    /// Forgets what was received.
+    fn clear(&mut self) {
+        self.received.clear();
+    }
+
+    /// Says that the body is over.
+    pub(in crate::decode) fn finish(&mut self) -> Result<(), DecodeError> {
+        let cut = || DecodeError::new(DecodeErrorCode::Truncated, "the stream ends too early");
+        if self.gate.is_within() {
+            return Err(cut());
+        }
+        self.stream.finish().map_err(|_| cut())
+    }
+}
+
+/// Reads an Arrow IPC stream. What it has received is mapped piece by piece as it is taken.
+#[derive(Debug)]
+pub(in crate::decode) struct ArrowDecoder {
+    batches: StreamBatches,
+    schema: Arc<SchemaSnapshot>,
+    options: DecodeOptions,
+    mapping: Option<Mapping>,
+    failed: Option<DecodeError>,
+}
+
+impl ArrowDecoder {
+    pub(in crate::decode) fn new(schema: Arc<SchemaSnapshot>, options: DecodeOptions) -> Self {
+        Self {
+            batches: StreamBatches::new(options.held_bytes_max),
+            schema,
+            options,
+            mapping: None,
+            failed: None,
+        }
     }
 
     fn mapping(&mut self) -> Result<&mut Mapping, DecodeError> {
@@ -61,7 +111,7 @@ impl ArrowDecoder {
         let mapping = match self.mapping.take() {
             Some(mapping) => mapping,
             None => {
-                let source = self.stream.schema();
+                let source = self.batches.schema();
                 let source = source.ok_or_else(|| malformed("the stream has no schema"))?;
                 let schema = Arc::clone(&self.schema);
                 Mapping::new(schema, self.options.clone(), &source, code)?
@@ -72,18 +122,10 @@ impl ArrowDecoder {
 
     fn next_piece(&mut self) -> Result<Option<DecodedBatch>, DecodeError> {
         let most = self.options.batch_rows.max(1);
-        while let Some(batch) = self.received.pop_front() {
-            let rows = batch.num_rows();
-            if rows == 0 {
-                continue;
-            }
-            let len = rows.min(most);
-            if rows > len {
-                self.received.push_front(batch.slice(len, rows - len));
-            }
-            return self.mapping()?.map_piece(&batch.slice(0, len)).map(Some);
+        match self.batches.next(most) {
+            Some(batch) => self.mapping()?.map_piece(&batch).map(Some),
+            None => Ok(None),
         }
-        Ok(None)
     }
 
     fn check(&mut self) -> Result<(), DecodeError> {
@@ -95,8 +137,10 @@ impl BatchDecoder for ArrowDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
         self.check()?;
         let mut rest = chunk;
-        while let Some(message) = self.gate.take(&mut rest)? {
-            self.read(message)?;
+        while self.batches.read(&mut rest)? {
+            if self.batches.schema().is_some() {
+                self.mapping()?;
+            }
         }
         Ok(())
     }
@@ -105,7 +149,7 @@ impl BatchDecoder for ArrowDecoder {
         match self.next_piece() {
             Ok(batch) => batch,
             Err(error) => {
-                self.received.clear();
+                self.batches.clear();
                 self.failed = Some(error);
                 None
             }
@@ -114,11 +158,7 @@ impl BatchDecoder for ArrowDecoder {
 
     fn finish(&mut self) -> Result<(), DecodeError> {
         self.check()?;
-        let cut = || DecodeError::new(DecodeErrorCode::Truncated, "the stream ends too early");
-        if self.gate.is_within() {
-            return Err(cut());
-        }
-        self.stream.finish().map_err(|_| cut())?;
+        self.batches.finish()?;
         self.mapping().map(|_| ())
     }
 }

@@ -24,10 +24,6 @@ impl Splitter {
         }
     }
 
-    pub(super) const fn delimiter(&self) -> u8 {
-        self.delimiter
-    }
-
     pub(super) fn is_quoted(&self) -> bool {
         self.place == Place::Quoted
     }
@@ -62,15 +58,15 @@ impl Splitter {
 
 /// One cell as it is written, without the quotes around it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cell<'a> {
-    pub(super) raw: &'a [u8],
-    pub(super) is_quoted: bool,
+pub(in crate::decode) struct Cell<'a> {
+    pub(in crate::decode) raw: &'a [u8],
+    pub(in crate::decode) is_quoted: bool,
     has_doubled: bool,
 }
 
 impl<'a> Cell<'a> {
     /// The cell's text; `scratch` holds it where quotes were doubled.
-    pub(super) fn text<'s>(&self, scratch: &'s mut Vec<u8>) -> &'s [u8]
+    pub(in crate::decode) fn text<'s>(&self, scratch: &'s mut Vec<u8>) -> &'s [u8]
     where
         'a: 's,
     {
@@ -90,7 +86,7 @@ impl<'a> Cell<'a> {
 
 /// The cells of one record.
 #[derive(Debug)]
-pub(super) struct Cells<'a> {
+pub(in crate::decode) struct Cells<'a> {
     record: &'a [u8],
     /// Where the next cell starts; `None` behind the last one.
     at: Option<usize>,
@@ -98,7 +94,7 @@ pub(super) struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    pub(super) const fn new(record: &'a [u8], delimiter: u8) -> Self {
+    pub(in crate::decode) const fn new(record: &'a [u8], delimiter: u8) -> Self {
         Self {
             record,
             at: Some(0),

@@ -1,0 +1,391 @@
+//! From facts to a schema, and a remark beside each guess.
+
+use std::collections::HashSet;
+
+use super::facts::{Facts, Marks, Scalars};
+use super::keys::Prints;
+use super::kinds::Kinds;
+use super::names::{property_name, schema_name};
+use super::remark::{Remark, RemarkCode};
+use super::sample::{NULL_WORDS, Observed, Sample};
+use crate::schema::{
+    Constraints, DecimalSize, Property, PropertyName, PropertyType, Schema, UnknownProperties,
+};
+
+/// The fewest rows a value must come in, on average, for its texts to be like an enum.
+const ROWS_PER_MEMBER_MIN: u64 = 5;
+/// The fewest values that an index is worth, and the part of the rows that one may pick.
+const INDEX_VALUES_MIN: usize = 50;
+const INDEX_PART: u64 = 50;
+/// Digits of a decimal whose size nobody declares: those of 64 bits, or the most there are.
+const PRECISIONS: [u8; 2] = [18, 38];
+
+/// A schema after a sample, and what is to be told of it.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// The schema, which accepts every readable row of the sample unless a remark is of a
+    /// [`Conflict`](RemarkCode::Conflict) or says that a property was
+    /// [`Renamed`](RemarkCode::Renamed).
+    pub schema: Schema,
+    /// The text that stands for null in the sample, where nobody said so.
+    pub null_value: Option<&'static str>,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Rows that cannot be read, whatever the schema.
+    pub unreadable: u64,
+    /// Whether the sample went on.
+    pub truncated: bool,
+    /// What is to be told: of the whole first, then property by property.
+    pub remarks: Vec<Remark>,
+}
+
+impl Proposal {
+    /// What keeps the sample from being stored under the schema as it is.
+    pub fn obstacles(&self) -> impl Iterator<Item = &Remark> {
+        let is_one = |remark: &&Remark| {
+            matches!(remark.code, RemarkCode::Conflict | RemarkCode::Renamed)
+                && (remark.property.is_some() || remark.code == RemarkCode::Conflict)
+        };
+        self.remarks.iter().filter(is_one)
+    }
+}
+
+impl Sample {
+    /// Proposes a schema of that name, or one like it.
+    pub fn propose(mut self, name: &str) -> Proposal {
+        let null_word = self.null_word_meant();
+        for observed in &mut self.properties {
+            settle_words(&mut observed.facts, null_word);
+        }
+        let mut told = Vec::new();
+        let schema_name = schema_name(name);
+        if schema_name.as_str() != name {
+            let message = format!("{} is called {schema_name} here", shown(name));
+            told.push((None, RemarkCode::Renamed, message));
+        }
+        self.tell_rows(null_word, &mut told);
+        let mut properties = Vec::with_capacity(self.properties.len());
+        let mut taken = HashSet::new();
+        for (at, observed) in self.properties.iter().enumerate() {
+            let name = property_name(&observed.name, &mut taken);
+            let mut tell = |code, message: String| told.push((Some(at), code, message));
+            if name.as_str() != observed.name {
+                tell(
+                    RemarkCode::Renamed,
+                    format!("was {}", shown(&observed.name)),
+                );
+            }
+            properties.push(self.proposed(&observed.facts, name, &mut tell));
+        }
+        self.tell_prints(null_word, &properties, &mut told);
+        // Stable: what is told of a property stays in its order.
+        told.sort_by_key(|(at, ..)| at.map_or(0, |at| at + 1));
+        let remark = |(property, code, message)| Remark {
+            property,
+            code,
+            message,
+        };
+        Proposal {
+            schema: Schema {
+                name: schema_name,
+                description: None,
+                primary_key: Vec::new(),
+                append_only: false,
+                unknown_properties: UnknownProperties::Reject,
+                distributed_by: None,
+                properties,
+            },
+            null_value: null_word.map(|word| NULL_WORDS[word]),
+            rows: self.rows,
+            unreadable: self.unreadable,
+            truncated: self.is_cut,
+            remarks: told.into_iter().map(remark).collect(),
+        }
+    }
+
+    /// The null word without which most values that are no texts would have to be texts.
+    fn null_word_meant(&self) -> Option<usize> {
+        let mut votes = [0_u64; NULL_WORDS.len()];
+        for Observed { facts, .. } in &self.properties {
+            let is_text = matches!(type_of(facts), Ok((PropertyType::String, _)) | Err(_));
+            if facts.values > 0 && !is_text {
+                let pairs = votes.iter_mut().zip(facts.words);
+                pairs.for_each(|(votes, count)| *votes += count);
+            }
+        }
+        let most = votes.into_iter().max().filter(|most| *most > 0)?;
+        votes.iter().position(|count| *count == most)
+    }
+
+    fn tell_rows(&self, null_word: Option<usize>, told: &mut Vec<Told>) {
+        let mut tell = |code, message| told.push((None, code, message));
+        let more = match self.is_cut {
+            true => "; there are more",
+            false => "",
+        };
+        tell(RemarkCode::Rows, format!("after {} rows{more}", self.rows));
+        if let Some(why) = &self.first_unreadable {
+            let count = self.unreadable;
+            let message = format!("{count} rows cannot be read; the first: {}", shown(why));
+            tell(RemarkCode::Unreadable, message);
+        }
+        if let Some(word) = null_word {
+            let word = NULL_WORDS[word];
+            let message = format!("{word} stands for null: import with --null-value '{word}'");
+            tell(RemarkCode::NullValue, message);
+        }
+        if self.has_more {
+            let message = "there are more properties than a schema may have".to_owned();
+            tell(RemarkCode::Conflict, message);
+        }
+    }
+
+    fn proposed(
+        &self,
+        facts: &Facts,
+        name: PropertyName,
+        tell: &mut dyn FnMut(RemarkCode, String),
+    ) -> Property {
+        let kind = match type_of(facts) {
+            Ok((kind, note)) => {
+                if let Some(note) = note {
+                    tell(RemarkCode::Decimal, note);
+                }
+                kind
+            }
+            Err(why) => {
+                tell(RemarkCode::Conflict, why);
+                PropertyType::String
+            }
+        };
+        if facts.values == 0 {
+            tell(RemarkCode::NoValues, "no value was seen".to_owned());
+        }
+        let nulls = self.rows.saturating_sub(facts.values);
+        if nulls > 0 && facts.values > 0 {
+            tell(RemarkCode::Nulls, format!("null in {nulls} rows"));
+        }
+        tell_form(facts, &kind, tell);
+        Property {
+            name,
+            property_type: kind,
+            required: nulls == 0 && self.rows > 0,
+            indexed: false,
+            unique: false,
+            default: None,
+            description: None,
+            constraints: Constraints::default(),
+            renamed_from: None,
+        }
+    }
+
+    /// Tells which properties might be keys, and which might be worth an index.
+    fn tell_prints(&self, null_word: Option<usize>, properties: &[Property], told: &mut Vec<Told>) {
+        let prints = Prints::new(self, null_word);
+        let part = match prints.rows() as u64 == self.rows {
+            true => "in the sample".to_owned(),
+            false => format!("in the first {} rows", prints.rows()),
+        };
+        let mut together = Vec::new();
+        let mut has_key = false;
+        for (at, property) in properties.iter().enumerate() {
+            if !is_key_like(&property.property_type) {
+                continue;
+            }
+            let distinct = prints.distinct(at);
+            if property.required && prints.is_unique(distinct) {
+                let message = format!("unique {part}: candidate for primary_key");
+                told.push((Some(at), RemarkCode::Key, message));
+                has_key = true;
+                continue;
+            }
+            let is_selective = matches!(
+                property.property_type,
+                PropertyType::String | PropertyType::Uuid
+            ) && distinct >= INDEX_VALUES_MIN
+                && prints.rows() as u64 / distinct.max(1) as u64 * INDEX_PART
+                    <= prints.rows() as u64;
+            if is_selective {
+                let message = format!("{distinct} values {part}: candidate for indexed");
+                told.push((Some(at), RemarkCode::Index, message));
+            }
+            if property.required && distinct > 1 {
+                together.push((at, distinct));
+            }
+        }
+        if has_key {
+            return;
+        }
+        for group in prints.combinations(&together) {
+            let names: Vec<&str> = group
+                .iter()
+                .map(|at| properties[*at].name.as_str())
+                .collect();
+            let names = names.join(", ");
+            let message = format!("[{names}] is unique {part}: candidate for primary_key");
+            told.push((None, RemarkCode::Key, message));
+        }
+    }
+}
+
+/// The property, the kind of remark and its text.
+type Told = (Option<usize>, RemarkCode, String);
+
+const fn is_key_like(kind: &PropertyType) -> bool {
+    matches!(
+        kind,
+        PropertyType::String
+            | PropertyType::Integer
+            | PropertyType::Date
+            | PropertyType::Datetime
+            | PropertyType::Uuid
+    )
+}
+
+/// Makes null words texts where they do not stand for null.
+fn settle_words(facts: &mut Facts, null_word: Option<usize>) {
+    for (at, count) in facts.words.into_iter().enumerate() {
+        if count == 0 || null_word == Some(at) {
+            continue;
+        }
+        let word = super::facts::Scalar::new(Kinds::STRING, NULL_WORDS[at].as_bytes());
+        facts.scalars.see(&word);
+        facts.scalars.count += count - 1;
+        facts.values += count;
+        facts.keep(word.text);
+    }
+}
+
+/// The type of a property's values, with what is to be told of it; or why there is none.
+fn type_of(facts: &Facts) -> Result<(PropertyType, Option<String>), String> {
+    if let Some((count, why)) = &facts.refused {
+        return Err(format!("{count} values cannot be stored: {}", shown(why)));
+    }
+    if facts.values == 0 {
+        return Ok((PropertyType::String, None));
+    }
+    if facts.lists == facts.values
+        && let Some((items, note)) = scalar_type(&facts.items)
+        && items != PropertyType::Object
+    {
+        return Ok((PropertyType::Array(Box::new(items)), note));
+    }
+    if facts.scalars.count == facts.values
+        && let Some(kind) = scalar_type(&facts.scalars)
+    {
+        return Ok(kind);
+    }
+    Err("values are of several types, and no type holds them all".to_owned())
+}
+
+/// The narrowest type that all of these can be read as without loss.
+fn scalar_type(scalars: &Scalars) -> Option<(PropertyType, Option<String>)> {
+    let kinds = scalars.kinds;
+    if scalars.count == 0 {
+        return Some((PropertyType::String, None));
+    }
+    let simple = [
+        (Kinds::OBJECT, PropertyType::Object),
+        (Kinds::BOOLEAN, PropertyType::Boolean),
+        (Kinds::INTEGER, PropertyType::Integer),
+        (Kinds::DATE, PropertyType::Date),
+        (Kinds::DATETIME, PropertyType::Datetime),
+        (Kinds::UUID, PropertyType::Uuid),
+    ];
+    if let Some((_, kind)) = simple.into_iter().find(|(kind, _)| kinds.has(*kind)) {
+        return Some((kind, None));
+    }
+    let size = decimal_size(scalars).filter(|_| kinds.has(Kinds::DECIMAL));
+    if kinds.has(Kinds::NUMBER) && !scalars.is_exact {
+        if let Some(size) = size {
+            let note = "a number would lose digits".to_owned();
+            return Some((PropertyType::Decimal(size), Some(note)));
+        }
+        if !kinds.has(Kinds::STRING) {
+            let note = "a number loses digits, and a decimal has too few".to_owned();
+            return Some((PropertyType::Number, Some(note)));
+        }
+        return Some((PropertyType::String, None));
+    }
+    if kinds.has(Kinds::NUMBER) {
+        return Some((PropertyType::Number, None));
+    }
+    if kinds.has(Kinds::STRING) {
+        let hint = |size: DecimalSize| {
+            format!(
+                "every text is a number: type decimal, precision {}, scale {} reads it",
+                size.precision, size.scale
+            )
+        };
+        return Some((PropertyType::String, size.map(hint)));
+    }
+    size.map(|size| (PropertyType::Decimal(size), None))
+}
+
+/// The size of a decimal that holds all, with room to grow where nobody declared it.
+fn decimal_size(scalars: &Scalars) -> Option<DecimalSize> {
+    let digits = scalars.digits.whole.saturating_add(scalars.digits.fraction);
+    let scale = i8::try_from(scalars.digits.fraction).ok()?;
+    let declared = scalars.any.has(Marks::DECLARED);
+    let exact = u8::try_from(digits.max(1)).ok().filter(|_| declared);
+    let fits = |precision: &u8| u32::from(*precision) >= digits;
+    let precision = exact.or_else(|| PRECISIONS.into_iter().find(fits))?;
+    (precision <= PRECISIONS[1]).then_some(DecimalSize { precision, scale })
+}
+
+/// Tells how values are written, as far as it matters.
+fn tell_form(facts: &Facts, kind: &PropertyType, tell: &mut dyn FnMut(RemarkCode, String)) {
+    let scalars = &facts.scalars;
+    if *kind == PropertyType::Datetime && scalars.any.has(Marks::NO_OFFSET) {
+        let message = "moments without an offset are taken as UTC".to_owned();
+        tell(RemarkCode::Format, message);
+    }
+    if *kind != PropertyType::String || scalars.count == 0 {
+        return;
+    }
+    let form = if scalars.every.has(Marks::OTHER_DATE) {
+        Some("like dates, which are read as 2013-01-31 alone: kept as text")
+    } else if scalars.every.has(Marks::OTHER_BOOLEAN) {
+        Some("like booleans, which are read as true and false alone: kept as text")
+    } else if scalars.every.has(Marks::DIGITS) && scalars.any.has(Marks::LEADING_ZERO) {
+        Some("leading zeros, which a number would lose: kept as text")
+    } else {
+        None
+    };
+    if let Some(form) = form {
+        tell(RemarkCode::Format, form.to_owned());
+    }
+    let longest = scalars.longest;
+    tell(RemarkCode::Length, format!("at most {longest} characters"));
+    if let Some(members) = facts.members.as_ref()
+        && members.len() > 1
+        && facts.values >= members.len() as u64 * ROWS_PER_MEMBER_MIN
+    {
+        let mut members: Vec<String> = members
+            .iter()
+            .map(|member| shown(&String::from_utf8_lossy(member)))
+            .collect();
+        members.sort_unstable();
+        let message = format!("candidate for enum: [{}]", members.join(", "));
+        tell(RemarkCode::Enum, message);
+    }
+}
+
+/// A text of the sample as a remark shows it: one line, not too long.
+fn shown(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 100;
+    let mut out: String = text
+        .chars()
+        .take(CHARACTERS_MAX)
+        .flat_map(
+            |c| match c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') {
+                true => c.escape_default().collect::<Vec<_>>(),
+                false => vec![c],
+            },
+        )
+        .collect();
+    if text.chars().nth(CHARACTERS_MAX).is_some() {
+        out.push('…');
+    }
+    out
+}
