@@ -27,8 +27,8 @@ pub use error::Error;
 pub use limits::Limits;
 pub use once::{Claim, Done, Fingerprint, Kept, Once, Teller, Told};
 pub use queries::{
-    Checksum, CountMode, GroupView, ListRecords, Queries, RecordPage, RecordView, SchemaView,
-    StartAt, StreamRecords, StreamView, VersionView,
+    Checksum, CountMode, GroupView, InferSchema, ListRecords, Queries, RecordPage, RecordView,
+    SampleSize, SchemaView, StartAt, StreamRecords, StreamView, VersionView, infer_schema,
 };
 pub use reuse::reuse_answers;
 pub use system::{SystemClock, UuidV7Source};

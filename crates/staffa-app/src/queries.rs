@@ -4,6 +4,7 @@ mod aggregate_records;
 mod checksum_records;
 mod count_records;
 mod get_record;
+mod infer_schema;
 mod list_records;
 mod list_schemas;
 mod list_versions;
@@ -18,6 +19,7 @@ use staffa_domain::{RecordId, SchemaSnapshot};
 
 pub use aggregate_records::GroupView;
 pub use checksum_records::Checksum;
+pub use infer_schema::{InferSchema, SampleSize, infer_schema};
 pub use list_records::{CountMode, ListRecords, RecordPage, StartAt};
 pub use list_schemas::SchemaView;
 pub use list_versions::VersionView;

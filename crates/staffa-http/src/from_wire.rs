@@ -11,6 +11,7 @@ pub(crate) mod params;
 pub(crate) mod precondition;
 pub(crate) mod query_body;
 pub(crate) mod question;
+pub(crate) mod sample;
 pub(crate) mod stream;
 
 pub(crate) use body::JsonBody;

@@ -7,6 +7,7 @@ pub(crate) mod groups;
 pub(crate) mod ids;
 pub(crate) mod page;
 pub(crate) mod pieces;
+pub(crate) mod proposal;
 pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod schema;
