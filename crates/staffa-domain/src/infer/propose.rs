@@ -75,7 +75,7 @@ impl Sample {
                     format!("was {}", shown(&observed.name)),
                 );
             }
-            properties.push(self.proposed(&observed.facts, name, &mut tell));
+            properties.push(self.proposed(&observed.facts, name, null_word, &mut tell));
         }
         self.tell_prints(null_word, &properties, &mut told);
         // Stable: what is told of a property stays in its order.
@@ -144,6 +144,7 @@ impl Sample {
         &self,
         facts: &Facts,
         name: PropertyName,
+        null_word: Option<usize>,
         tell: &mut dyn FnMut(RemarkCode, String),
     ) -> Property {
         let kind = match type_of(facts) {
@@ -164,6 +165,15 @@ impl Sample {
         let nulls = self.rows.saturating_sub(facts.values);
         if nulls > 0 && facts.values > 0 {
             tell(RemarkCode::Nulls, format!("null in {nulls} rows"));
+        }
+        for (at, count) in facts.words.into_iter().enumerate() {
+            if count > 0 && null_word != Some(at) {
+                let word = NULL_WORDS[at];
+                let message = format!(
+                    "{word} in {count} rows, kept as text: null, with --null-value '{word}'"
+                );
+                tell(RemarkCode::NullValue, message);
+            }
         }
         tell_form(facts, &kind, tell);
         Property {
