@@ -12,8 +12,16 @@ const CSV: (&str, &str) = ("content-type", "text/csv");
 fn rows() -> String {
     (0..20)
         .map(|n| {
-            let delay = if n == 7 { "NA".to_owned() } else { n.to_string() };
-            format!("{},{},{delay},2013-01-01 10:00:00\n", 1_000 + n, ["EWR", "JFK"][n % 2])
+            let delay = if n == 7 {
+                "NA".to_owned()
+            } else {
+                n.to_string()
+            };
+            format!(
+                "{},{},{delay},2013-01-01 10:00:00\n",
+                1_000 + n,
+                ["EWR", "JFK"][n % 2]
+            )
         })
         .collect()
 }
@@ -81,19 +89,60 @@ async fn of_a_long_sample_the_beginning_is_read() {
         .unwrap();
     let answer = app.send(request).await;
     // No line of it is a record.
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text());
+    assert_eq!(
+        answer.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
 async fn mistakes_are_told() {
     let app = App::new().await;
     for (path, headers, body, status, code) in [
-        (INFER, vec![("content-type", "text/plain")], "a\n1\n", 415, "unsupported_media_type"),
-        ("/api/v1/schemas/infer?nam=x", vec![CSV], "a\n1\n", 400, "invalid_parameter"),
-        (INFER, vec![("content-type", "application/json")], "{\"a\": 1}", 400, "malformed_json"),
-        (INFER, vec![("content-type", "application/json")], "[]", 422, "validation_failed"),
-        (INFER, vec![CSV, ("content-encoding", "br")], "a\n1\n", 415, "unsupported_media_type"),
-        ("/api/v1/schemas/infer?delimiter=ab", vec![CSV], "a\n1\n", 400, "invalid_parameter"),
+        (
+            INFER,
+            vec![("content-type", "text/plain")],
+            "a\n1\n",
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "/api/v1/schemas/infer?nam=x",
+            vec![CSV],
+            "a\n1\n",
+            400,
+            "invalid_parameter",
+        ),
+        (
+            INFER,
+            vec![("content-type", "application/json")],
+            "{\"a\": 1}",
+            400,
+            "malformed_json",
+        ),
+        (
+            INFER,
+            vec![("content-type", "application/json")],
+            "[]",
+            422,
+            "validation_failed",
+        ),
+        (
+            INFER,
+            vec![CSV, ("content-encoding", "br")],
+            "a\n1\n",
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "/api/v1/schemas/infer?delimiter=ab",
+            vec![CSV],
+            "a\n1\n",
+            400,
+            "invalid_parameter",
+        ),
     ] {
         let answer = app.call("POST", path, &headers, body).await;
         assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.text());
@@ -113,11 +162,19 @@ async fn a_schema_may_be_called_infer() {
     assert_eq!(app.get(INFER).await.json()["name"], "infer");
     let versions = app.get(&format!("{INFER}/versions")).await;
     assert_eq!(versions.json().as_array().unwrap().len(), 1);
-    assert_eq!(app.get(&format!("{INFER}/json-schema")).await.status, StatusCode::OK);
+    assert_eq!(
+        app.get(&format!("{INFER}/json-schema")).await.status,
+        StatusCode::OK
+    );
     let proposed = app.call("POST", INFER, &[CSV], "a\n1\n").await;
     assert_eq!(proposed.status, StatusCode::OK, "{}", proposed.text());
     let other = app.call("PATCH", INFER, &[json], "{}").await;
-    assert_eq!(other.header("allow"), "POST, GET, HEAD, PUT, DELETE, OPTIONS");
-    let gone = app.call("DELETE", &format!("{INFER}?confirm=infer"), &[], "").await;
+    assert_eq!(
+        other.header("allow"),
+        "POST, GET, HEAD, PUT, DELETE, OPTIONS"
+    );
+    let gone = app
+        .call("DELETE", &format!("{INFER}?confirm=infer"), &[], "")
+        .await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text());
 }
