@@ -14,7 +14,7 @@ mod tests;
 
 pub use facts::{Digits, Marks, Scalar};
 pub use kinds::Kinds;
-pub use names::{property_name, schema_name};
+pub use names::{property_names, schema_name};
 pub use propose::Proposal;
 pub use remark::{Remark, RemarkCode};
 pub use sample::{NULL_WORDS, Sample, SampleLimits};

@@ -118,11 +118,10 @@ pub async fn infer_schema(
     }
     let name = request.name;
     // A file that had to be there whole is read now, and keys are sought.
-    let work = tokio::task::spawn_blocking(move || Ok(sampler.finish()?.propose(&name)));
-    let proposal: Result<Proposal, DecodeError> = work
-        .await
-        .map_err(|error| Error::Storage(StorageError::Internal(Box::new(error))))?;
-    let proposal = proposal?;
+    let work = move || sampler.finish().map(|sample| sample.propose(&name));
+    let done = tokio::task::spawn_blocking(work).await;
+    let proposal =
+        done.map_err(|error| Error::Storage(StorageError::Internal(Box::new(error))))??;
     if proposal.schema.properties.is_empty() {
         let message = "the sample has no property to make a schema of";
         let problem = SchemaProblem::new("/properties", message);

@@ -24,23 +24,36 @@ fn plain(text: &str) -> String {
     out
 }
 
-/// The name of a property after any text, other than those that are `taken`, in small letters.
-/// A text that is a name already stays as it is. The name is then taken.
-pub fn property_name(text: &str, taken: &mut HashSet<String>) -> PropertyName {
-    let mut wanted = text.to_owned();
-    if PropertyName::new(text).is_err() {
-        wanted = plain(text);
-        if wanted.is_empty() {
-            "property".clone_into(&mut wanted);
-        }
-        if wanted.starts_with(|c: char| c.is_ascii_digit()) {
-            wanted.insert(0, '_');
-        }
+/// Names of properties after any texts, all different, also in small letters. A text that is a
+/// name already stays as it is, unless an earlier one is the same.
+pub fn property_names(texts: &[&str]) -> Vec<PropertyName> {
+    let mut taken = HashSet::new();
+    let kept: Vec<Option<PropertyName>> = texts
+        .iter()
+        .map(|text| {
+            let name = PropertyName::new(text).ok();
+            name.filter(|_| taken.insert(text.to_ascii_lowercase()))
+        })
+        .collect();
+    let names = texts.iter().zip(kept);
+    names
+        .map(|(text, kept)| kept.unwrap_or_else(|| new_name(text, &mut taken)))
+        .collect()
+}
+
+/// A name like a text that is not taken yet; then it is.
+fn new_name(text: &str, taken: &mut HashSet<String>) -> PropertyName {
+    let mut wanted = plain(text);
+    if wanted.is_empty() {
+        "property".clone_into(&mut wanted);
+    }
+    if wanted.starts_with(|c: char| c.is_ascii_digit()) {
+        wanted.insert(0, '_');
     }
     for number in 1_u32.. {
         let candidate = match number {
             1 => wanted.clone(),
-            _ => format!("{}_{number}", wanted.get(..LEN_MAX).unwrap_or(&wanted)),
+            _ => format!("{wanted}_{number}"),
         };
         let name = match PropertyName::new(&candidate) {
             Err(NameError::Reserved(_)) => PropertyName::new(&format!("{candidate}_")),

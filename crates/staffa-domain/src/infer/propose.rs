@@ -1,11 +1,9 @@
 //! From facts to a schema, and a remark beside each guess.
 
-use std::collections::HashSet;
-
 use super::facts::{Facts, Marks, Scalars};
 use super::keys::Prints;
 use super::kinds::Kinds;
-use super::names::{property_name, schema_name};
+use super::names::{property_names, schema_name};
 use super::remark::{Remark, RemarkCode};
 use super::sample::{NULL_WORDS, Observed, Sample};
 use crate::schema::{
@@ -65,9 +63,9 @@ impl Sample {
         }
         self.tell_rows(null_word, &mut told);
         let mut properties = Vec::with_capacity(self.properties.len());
-        let mut taken = HashSet::new();
-        for (at, observed) in self.properties.iter().enumerate() {
-            let name = property_name(&observed.name, &mut taken);
+        let sources: Vec<&str> = self.properties.iter().map(|one| &*one.name).collect();
+        let names = property_names(&sources);
+        for (at, (observed, name)) in self.properties.iter().zip(names).enumerate() {
             let mut tell = |code, message: String| told.push((Some(at), code, message));
             if name.as_str() != observed.name {
                 tell(

@@ -1,9 +1,9 @@
 //! Tests of what is proposed for what was seen.
 
-use std::collections::HashSet;
+use crate::schema::PropertyName;
 
 use super::{
-    Digits, Kinds, Marks, Proposal, RemarkCode, Sample, SampleLimits, Scalar, property_name,
+    Digits, Kinds, Marks, Proposal, RemarkCode, Sample, SampleLimits, Scalar, property_names,
     schema_name,
 };
 
@@ -300,31 +300,46 @@ fn remarks_are_one_line_whatever_the_sample_holds() {
 
 #[test]
 fn names_become_valid() {
-    let mut taken = HashSet::new();
-    for (source, expected) in [
-        ("depTime", "depTime"),
-        ("Dep Time (local)", "Dep_Time_local"),
-        ("dep time local", "dep_time_local_2"),
-        ("id", "id_"),
-        ("ID", "ID"),
-        ("2013", "_2013"),
-        ("", "property"),
-        ("é", "property_2"),
-        ("_", "_"),
-        ("version", "version_"),
-    ] {
-        assert_eq!(
-            property_name(source, &mut taken).as_str(),
-            expected,
-            "{source}"
-        );
-    }
     let long = "x".repeat(80);
-    assert_eq!(property_name(&long, &mut taken).as_str(), "x".repeat(56));
-    assert_eq!(
-        property_name(&long, &mut taken).as_str(),
-        format!("{}_2", "x".repeat(56))
-    );
+    let sources = [
+        "depTime",
+        "Dep Time (local)",
+        "dep time local",
+        "id",
+        "ID",
+        "2013",
+        "",
+        "é",
+        "_",
+        "version",
+        "a b",
+        "a_b",
+        "A_B",
+        &long,
+        &long,
+    ];
+    let names = property_names(&sources);
+    let names: Vec<&str> = names.iter().map(PropertyName::as_str).collect();
+    let short = "x".repeat(56);
+    let other = format!("{short}_2");
+    let expected = [
+        "depTime",
+        "Dep_Time_local",
+        "dep_time_local_2",
+        "id_",
+        "ID",
+        "_2013",
+        "property",
+        "property_2",
+        "_",
+        "version_",
+        "a_b_2",
+        "a_b",
+        "A_B_3",
+        &short,
+        &other,
+    ];
+    assert_eq!(names, expected);
     for (source, expected) in [
         ("flights", "flights"),
         ("My Flights", "my_flights"),

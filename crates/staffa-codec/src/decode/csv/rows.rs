@@ -21,7 +21,7 @@ type CellTrouble = Vec<Inner>;
 
 /// Reads the records of one schema.
 #[derive(Debug)]
-pub(super) struct CsvRows {
+pub(in crate::decode) struct CsvRows {
     pub(super) rows: Rows,
     tools: Tools,
     /// The property of each cell, once the header is read; `None` for an ignored one.

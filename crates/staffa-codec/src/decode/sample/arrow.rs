@@ -46,7 +46,8 @@ impl StreamSample {
     pub(super) fn push(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
         while self.batches.read(&mut chunk)? {
             if let Some(schema) = self.batches.schema() {
-                self.rows.start(schema.fields().iter().map(AsRef::as_ref));
+                self.rows
+                    .start(schema.fields().iter().map(|field| &**field));
             }
             while let Some(batch) = self.batches.next(self.rows.options.batch_rows.max(1)) {
                 self.rows.read(&batch);
@@ -164,7 +165,7 @@ impl Rows {
     fn read_file(&mut self, body: Bytes) -> Result<(), DecodeError> {
         let builder = open_file(body, &self.options)?;
         let schema = builder.schema().clone();
-        self.start(schema.fields().iter().map(AsRef::as_ref));
+        self.start(schema.fields().iter().map(|field| &**field));
         let damaged = |_| malformed_parquet(DAMAGED);
         for batch in builder.build().map_err(damaged)? {
             self.read(&batch.map_err(|_| malformed_parquet(DAMAGED))?);
@@ -202,7 +203,7 @@ impl Rows {
 
 fn reading(field: &Field) -> Reading {
     let data_type = match field.data_type() {
-        DataType::Dictionary(_, values) => values,
+        DataType::Dictionary(_, values) => values.as_ref(),
         DataType::RunEndEncoded(_, values) => values.data_type(),
         other => other,
     };

@@ -125,7 +125,7 @@ impl CsvRecords for CsvSample {
         if self.sample.is_full() {
             self.sample.cut();
         } else if let Err(why) = self.check(&header, text) {
-            self.sample.unreadable(format!("line {line} {why}"));
+            self.sample.unreadable(format!("line {line}: {why}"));
         } else {
             let cells = Cells::new(text, self.options.csv.delimiter).flatten();
             for (at, cell) in header.iter().zip(cells) {

@@ -188,6 +188,9 @@ pub(super) fn read_list<'a>(
             b'[' | b'{' => return Ok(Err("an item of an array is no scalar")),
             b'"' => {
                 let text = within.string()?;
+                if let Some(flaw) = text.flaw {
+                    return Ok(Err(flaw.why()));
+                }
                 let raw = &cursor.bytes[text.start..text.end];
                 let text = match text.is_escaped {
                     true => Cow::Owned(within.text(text, &mut tools.scratch).to_vec()),

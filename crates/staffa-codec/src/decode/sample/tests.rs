@@ -207,7 +207,7 @@ fn rows_that_cannot_be_read_are_counted() {
         .remarks
         .iter()
         .find(|remark| remark.code == RemarkCode::Unreadable);
-    let message = "3 rows cannot be read; the first: line 3 has 1 cells where the header has 2";
+    let message = "3 rows cannot be read; the first: line 3: has 1 cells where the header has 2";
     assert_eq!(first.unwrap().message, message);
     let body = "[{\"a\": 1}, 7, {\"a\": 2}]";
     let proposal = infer(InputFormat::Json, body);
