@@ -81,7 +81,11 @@ impl StreamBatches {
         if self.gate.is_within() {
             return Err(cut());
         }
-        self.stream.finish().map_err(|_| cut())
+        self.stream.finish().map_err(|_| cut())?;
+        match self.schema() {
+            Some(_) => Ok(()),
+            None => Err(malformed("the stream has no schema")),
+        }
     }
 }
 

@@ -264,14 +264,14 @@ fn the_document_has_a_comment_beside_each_guess() {
             )
         })
         .collect();
-    let proposal = infer(InputFormat::Csv, format!("No,origin,delay\n{rows}"));
+    let proposal = infer(InputFormat::Csv, format!("nr,origin,delay\n{rows}"));
     let expected = "\
 # Proposed from a sample.
 # after 20 rows
 # NA stands for null: import with --null-value 'NA'
 name: things
 properties:
-  - {name: No, type: integer, required: true}  # unique in the sample: candidate for primary_key
+  - {name: nr, type: integer, required: true}  # unique in the sample: candidate for primary_key
   - {name: origin, type: string, required: true}  # at most 3 characters; candidate for enum: [EWR, JFK]
   - {name: delay, type: integer}  # null in 1 rows
 ";
