@@ -8,6 +8,7 @@ mod names;
 mod propose;
 mod remark;
 mod sample;
+mod types;
 
 #[cfg(test)]
 mod tests;

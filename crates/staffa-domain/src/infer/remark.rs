@@ -70,3 +70,22 @@ pub struct Remark {
     /// The remark, for a person.
     pub message: String,
 }
+
+/// A text of the sample as a remark shows it: one line, not too long.
+pub(super) fn shown(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 100;
+    let mut out: String = text
+        .chars()
+        .take(CHARACTERS_MAX)
+        .flat_map(
+            |c| match c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') {
+                true => c.escape_default().collect::<Vec<_>>(),
+                false => vec![c],
+            },
+        )
+        .collect();
+    if text.chars().nth(CHARACTERS_MAX).is_some() {
+        out.push('…');
+    }
+    out
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use staffa_codec::document::{DocumentForm, read_schema};
-use staffa_domain::Schema;
+use staffa_domain::{PropertyName, Schema};
 
 use crate::program::{TestApp, run};
 
@@ -50,7 +50,11 @@ fn the_example_data_has_the_types_of_the_example_schemas() {
                 example.name
             );
         }
-        let key: Vec<&str> = example.primary_key.iter().map(|key| key.as_str()).collect();
+        let key: Vec<&str> = example
+            .primary_key
+            .iter()
+            .map(PropertyName::as_str)
+            .collect();
         let remark = match *key {
             [] => continue,
             [alone] => format!("name: {alone}, "),

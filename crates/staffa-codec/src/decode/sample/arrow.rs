@@ -1,6 +1,7 @@
 //! Arrow and Parquet as a sample.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -164,7 +165,7 @@ impl Rows {
 
     fn read_file(&mut self, body: Bytes) -> Result<(), DecodeError> {
         let builder = open_file(body, &self.options)?;
-        let schema = builder.schema().clone();
+        let schema = Arc::clone(builder.schema());
         self.start(schema.fields().iter().map(|field| &**field));
         let damaged = |_| malformed_parquet(DAMAGED);
         for batch in builder.build().map_err(damaged)? {
