@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{bench, ci, deploy, output, test, tidy};
+use crate::{bench, ci, deploy, fuzz, output, test, tidy};
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -10,6 +10,7 @@ usage: cargo xtask <command>
   tidy                          check the layering, naming and size rules
   test [--no-postgres] [args]   run all tests, with a throw-away PostgreSQL cluster when possible
   bench [args]                  run `staffa bench` in the release profile
+  fuzz [--seconds N] [target…]  look for bytes that break a parser, by all targets or some
   deploy                        check the files of deploy/ against their schemas
   ci                            everything that must pass before a merge";
 
@@ -25,6 +26,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "tidy" if rest.is_empty() => tidy::run(),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "fuzz" => fuzz::run(rest),
         "deploy" if rest.is_empty() => deploy::run(),
         "ci" if rest.is_empty() => ci::run(),
         "help" | "--help" | "-h" => {

@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod cli;
 mod deploy;
+mod fuzz;
 mod output;
 mod postgres_cluster;
 mod test;

@@ -28,7 +28,19 @@ pub(crate) fn root() -> &'static Path {
 /// A cargo command in the root of the workspace, free of xtask's own package variables.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(program);
+    free_of_own(Command::new(program))
+}
+
+/// The same of another toolchain than the one that the workspace pins.
+pub(crate) fn cargo_of(toolchain: &str) -> Command {
+    let mut command = free_of_own(Command::new("cargo"));
+    command.env("RUSTUP_TOOLCHAIN", toolchain);
+    // What rustup said for the pinned one would lead back to it.
+    command.env_remove("CARGO").env_remove("RUSTC");
+    command
+}
+
+fn free_of_own(mut command: Command) -> Command {
     command.current_dir(root());
     for (name, _) in std::env::vars_os() {
         let is_own = name.to_str().is_some_and(|name| {

@@ -23,6 +23,9 @@ pub enum BodyError {
     /// The client broke off.
     #[error("the body was cut off")]
     Disconnected,
+    /// It was kept for later and cannot be read again.
+    #[error("the body was lost")]
+    Lost,
 }
 
 /// The chunks of a body.

@@ -13,6 +13,8 @@ use staffa_domain::{Schema, SchemaName, SchemaSnapshot, StorageError};
 
 use crate::error::Error;
 
+pub(crate) use internal::{internal_record, internal_schema};
+
 /// How often a start is tried again when another server changed the catalog meanwhile: each
 /// lost race means that some other server got a change done.
 const DECLARE_TRIES: usize = 100;

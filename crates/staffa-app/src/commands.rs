@@ -2,6 +2,7 @@
 
 mod affected;
 mod bulk_mode;
+mod cancel_job;
 mod copy_records;
 mod create_record;
 mod create_records;
@@ -16,6 +17,7 @@ mod read_modify_write;
 mod replace_record;
 mod run_transaction;
 mod sink;
+mod start_job;
 
 use std::sync::Arc;
 
@@ -29,7 +31,9 @@ pub use ingest_records::{IngestRecords, IngestReport, OnError};
 pub use read_modify_write::Precondition;
 pub use run_transaction::StepResult;
 
+
 use crate::catalog::Catalog;
+use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::once::Claims;
 
@@ -40,9 +44,10 @@ pub struct Commands {
     pub(crate) writer: Arc<dyn RecordWriter>,
     pub(crate) reader: Arc<dyn RecordReader>,
     pub(crate) clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdSource>,
+    pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) jobs: Arc<Jobs>,
 }
 
 /// What [`Commands::new`] puts together.
@@ -56,6 +61,8 @@ pub struct CommandPorts {
     pub clock: Arc<dyn Clock>,
     /// Identity.
     pub ids: Arc<dyn IdSource>,
+    /// The jobs of this process.
+    pub jobs: Arc<Jobs>,
 }
 
 impl Commands {
@@ -66,6 +73,7 @@ impl Commands {
             reader,
             clock,
             ids,
+            jobs,
         } = ports;
         Self {
             catalog,
@@ -75,12 +83,18 @@ impl Commands {
             ids,
             limits,
             claims: Arc::default(),
+            jobs,
         }
     }
 
     /// The schemas.
     pub const fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// The jobs of this process.
+    pub fn jobs(&self) -> Arc<Jobs> {
+        Arc::clone(&self.jobs)
     }
 
     /// The limits in force.

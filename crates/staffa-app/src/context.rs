@@ -1,7 +1,7 @@
 //! What accompanies one request through the use cases: its id, and where its time went.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::once::Once;
@@ -26,6 +26,26 @@ pub struct Context {
     micros: [AtomicU64; 4],
     records: AtomicU64,
     once: OnceLock<Once>,
+    progress: OnceLock<Arc<Progress>>,
+}
+
+/// How far a bulk write has come, for whoever watches it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    received: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Progress {
+    /// Records that were read and checked.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that broke a rule. The engine may refuse more.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
 }
 
 impl Context {
@@ -50,6 +70,19 @@ impl Context {
     /// The request's key, where it has one.
     pub fn once(&self) -> Option<&Once> {
         self.once.get()
+    }
+
+    /// Lets somebody watch the progress of a bulk write. Once at most.
+    pub fn set_progress(&self, progress: Arc<Progress>) {
+        let _ = self.progress.set(progress);
+    }
+
+    /// Says how many records of a bulk write were read, and how many of them broke a rule.
+    pub(crate) fn note(&self, received: u64, failed: u64) {
+        if let Some(progress) = self.progress.get() {
+            progress.received.store(received, Ordering::Relaxed);
+            progress.failed.store(failed, Ordering::Relaxed);
+        }
     }
 
     /// Runs `work` and adds its time to a stage.

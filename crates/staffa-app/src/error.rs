@@ -74,6 +74,15 @@ pub enum Error {
     /// The idempotency key was given to another request.
     #[error("the idempotency key belongs to another request")]
     KeyMismatch,
+    /// There is no such job.
+    #[error("the job does not exist")]
+    JobNotFound,
+    /// The errors of a job are told once it has ended.
+    #[error("the job has not ended yet")]
+    JobUnderWay,
+    /// The errors of a job are kept by the server that ran it, which is another one.
+    #[error("the errors of the job are kept by another server")]
+    JobErrorsElsewhere,
     /// The request asks for more than a limit allows.
     #[error("{0}")]
     TooLarge(String),
@@ -146,7 +155,7 @@ impl Error {
                 | StorageError::StorageFull => true,
                 _ => false,
             },
-            Self::KeyInProgress => true,
+            Self::KeyInProgress | Self::JobUnderWay => true,
             _ => false,
         }
     }

@@ -12,6 +12,7 @@ mod system;
 
 mod commands;
 mod cursor;
+mod jobs;
 mod once;
 mod queries;
 
@@ -21,13 +22,14 @@ pub use commands::{
     Affected, BulkMode, CommandPorts, Commands, CreateRecords, CreatedRecords, EvolveSchema,
     EvolvedSchema, IngestRecords, IngestReport, OnError, Precondition, Return, StepResult,
 };
-pub use context::{Context, Stage};
+pub use context::{Context, Progress, Stage};
 pub use cursor::CursorKey;
 pub use error::Error;
+pub use jobs::{Failure, Job, JobState, Jobs, Tally, TellFailure};
 pub use limits::Limits;
 pub use once::{Claim, Done, Fingerprint, Kept, Once, Teller, Told};
 pub use queries::{
-    Checksum, CountMode, GroupView, InferSchema, ListRecords, Queries, RecordPage, RecordView,
+    Checksum, CountMode, ErrorLines, GroupView, InferSchema, ListRecords, Queries, RecordPage, RecordView,
     SampleSize, SchemaView, StartAt, StreamRecords, StreamView, VersionView, infer_schema,
 };
 pub use reuse::reuse_answers;

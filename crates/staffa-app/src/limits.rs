@@ -31,12 +31,22 @@ pub struct Limits {
     pub operations_max: usize,
     /// Bytes of answers that are kept for equal questions.
     pub answers_bytes_max: u64,
+    /// Bytes of single records that are kept for reads by id.
+    pub records_bytes_max: u64,
     /// How often a read-modify-write is tried again when another write came in between.
     pub retries_max: usize,
     /// How long the answer to a request with an idempotency key is kept.
     pub keys_kept_for: Duration,
     /// Bytes of such an answer; of a longer one only the head is kept.
     pub kept_answer_bytes_max: usize,
+    /// Jobs that run at a time.
+    pub jobs_running_max: usize,
+    /// Jobs that wait for that; more are refused.
+    pub jobs_queued_max: usize,
+    /// Bytes of the bodies of all jobs that wait or run.
+    pub spool_bytes_max: u64,
+    /// How long a job that has ended is told, and its errors are kept.
+    pub jobs_kept_for: Duration,
 }
 
 impl Default for Limits {
@@ -54,9 +64,14 @@ impl Default for Limits {
             affected_max: 10_000,
             operations_max: 10_000,
             answers_bytes_max: 64 << 20,
+            records_bytes_max: 64 << 20,
             retries_max: 20,
             keys_kept_for: Duration::from_hours(24),
             kept_answer_bytes_max: 1 << 20,
+            jobs_running_max: 2,
+            jobs_queued_max: 100,
+            spool_bytes_max: 10 << 30,
+            jobs_kept_for: Duration::from_hours(7 * 24),
         }
     }
 }

@@ -14,6 +14,7 @@ use staffa_domain::RecordId;
 
 use crate::commands::{CreatedRecords, IngestReport, Return, StepResult};
 use crate::error::Error;
+use crate::jobs::{Job, Live};
 use crate::queries::RecordView;
 
 /// What a use case is about to make durable, for who writes its answer.
@@ -30,6 +31,8 @@ pub enum Done<'a> {
     CreatedMany(&'a CreatedRecords, Return),
     /// A streamed bulk, of which the answer repeats so much.
     Ingested(&'a IngestReport, Return),
+    /// A job that will write a streamed bulk.
+    Accepted(&'a Job),
     /// A record as a change left it.
     Changed(&'a RecordView),
     /// A record is gone.
@@ -85,20 +88,28 @@ impl Fingerprint {
     }
 }
 
-/// A request with a key, under way: part of its [`Context`](crate::Context).
+/// A request with a key or a job, under way: part of its [`Context`](crate::Context).
 #[derive(Debug)]
 pub struct Once {
     id: RecordId,
-    fingerprint: Fingerprint,
-    teller: Arc<dyn Teller>,
+    keeps: Keeps,
     end: OnceLock<End>,
 }
 
-/// How a request with a key ended.
+/// What is kept of it.
+#[derive(Debug)]
+enum Keeps {
+    /// The answer to a request.
+    Answer(Fingerprint, Arc<dyn Teller>),
+    /// How a job ended.
+    Job(Arc<Live>),
+}
+
+/// How it ended.
 #[derive(Debug)]
 enum End {
-    /// What it did is stored, and this is the answer.
-    Stored(Told),
+    /// What it did is stored, and this is the answer, where there is one to tell again.
+    Stored(Option<Told>),
     /// Another request with the key was quicker.
     Taken,
 }
@@ -108,8 +119,16 @@ impl Once {
     pub fn new(claim: &Claim, fingerprint: Fingerprint, teller: Arc<dyn Teller>) -> Self {
         Self {
             id: claim.id,
-            fingerprint,
-            teller,
+            keeps: Keeps::Answer(fingerprint, teller),
+            end: OnceLock::new(),
+        }
+    }
+
+    /// Begins one run of a job, whose end is stored under its id.
+    pub(crate) const fn of_job(id: RecordId, live: Arc<Live>) -> Self {
+        Self {
+            id,
+            keeps: Keeps::Job(live),
             end: OnceLock::new(),
         }
     }
@@ -117,9 +136,15 @@ impl Once {
     /// The answer, where what the request did is stored with it.
     pub fn told(&self) -> Option<&Told> {
         match self.end.get()? {
-            End::Stored(told) => Some(told),
+            End::Stored(told) => told.as_ref(),
             End::Taken => None,
         }
+    }
+
+    /// Whether the work was tried to its commit, and nothing of it is open any more: it is
+    /// stored, or it was stored before.
+    pub(crate) fn is_over(&self) -> bool {
+        self.end.get().is_some()
     }
 
     /// Whether another request had stored its answer under the key first, as on another server.

@@ -3,11 +3,13 @@
 mod aggregate_records;
 mod checksum_records;
 mod count_records;
+mod get_job;
 mod get_record;
 mod infer_schema;
 mod list_records;
 mod list_schemas;
 mod list_versions;
+mod read_job_errors;
 mod stream_records;
 
 use std::sync::Arc;
@@ -23,11 +25,13 @@ pub use infer_schema::{InferSchema, SampleSize, infer_schema};
 pub use list_records::{CountMode, ListRecords, RecordPage, StartAt};
 pub use list_schemas::SchemaView;
 pub use list_versions::VersionView;
+pub use read_job_errors::ErrorLines;
 pub use stream_records::{StreamRecords, StreamView};
 
 use crate::catalog::Catalog;
 use crate::cursor::CursorKey;
 use crate::error::Error;
+use crate::jobs::Jobs;
 use crate::limits::Limits;
 
 /// Everything that can read records and nothing that can write. Cheap to clone.
@@ -37,6 +41,7 @@ pub struct Queries {
     pub(crate) reader: Arc<dyn RecordReader>,
     cursor_key: Arc<CursorKey>,
     limits: Arc<Limits>,
+    jobs: Option<Arc<Jobs>>,
 }
 
 impl Queries {
@@ -52,7 +57,15 @@ impl Queries {
             reader,
             cursor_key: Arc::new(cursor_key),
             limits,
+            jobs: None,
         }
+    }
+
+    /// With the jobs of this process, of which more is known than what is stored.
+    #[must_use]
+    pub fn with_jobs(mut self, jobs: Arc<Jobs>) -> Self {
+        self.jobs = Some(jobs);
+        self
     }
 
     /// The current version of a schema, for reading a question by.

@@ -15,6 +15,7 @@ mod error;
 mod frame;
 mod merge;
 mod ndjson;
+mod raw;
 mod record;
 mod rows;
 mod sample;
@@ -36,6 +37,7 @@ pub use compress::{Compression, Decompressor};
 pub use envelope::{EnvelopeDecoder, Shape};
 pub use error::{DecodeError, DecodeErrorCode};
 pub use merge::MergePatch;
+pub use raw::RawRecords;
 pub use sample::{SampleOptions, Sampler};
 pub use transaction::{
     Step, TransactionProblem, TransactionReader, Unresolved, Verb, find_member, read_text,
@@ -86,7 +88,7 @@ pub struct DecodeOptions {
     /// The most bytes of one record.
     pub record_bytes_max: usize,
     /// The most bytes that are held before any of them can be read: one message of Arrow IPC, a
-    /// whole body of Parquet, and one column of a row group of it once unpacked.
+    /// whole body of Parquet, and one column of a row group of it once unpacked, or one page.
     pub held_bytes_max: usize,
     /// How deep a record may nest, itself counted.
     pub depth_max: usize,

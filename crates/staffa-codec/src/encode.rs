@@ -23,6 +23,7 @@ pub use json::JsonRecordEncoder;
 pub use rows::encode_groups;
 #[cfg(test)]
 pub(crate) use rows::encode_rows;
+pub(crate) use rows::push_rows;
 
 /// What one record looks like in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,8 +1,10 @@
-//! What Staffa asks of the outside world: storage, time, identity.
+//! What Staffa asks of the outside world: storage, time, identity, a place for files of jobs.
 //!
 //! A storage engine implements [`SchemaCatalog`], [`RecordWriter`], [`RecordReader`] and
 //! [`EngineMonitor`] and hands them over as one [`Storage`]. The conformance suite of the
 //! testkit states each promise as a test.
+
+mod spool;
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -18,6 +20,8 @@ use crate::operation::{Operation, Outcome, WriteOptions, WriteReceipt};
 use crate::query::{Aggregate, Count, Filter, RecordQuery};
 use crate::record::{RecordId, Timestamp};
 use crate::schema::SchemaSnapshot;
+
+pub use spool::{Spool, SpoolPart, SpoolWriter, Spooled};
 
 /// Record batches as they come. After an error nothing follows; without one, the end of the
 /// stream means that it is complete. Dropping it frees the engine's query.
@@ -204,6 +208,10 @@ pub trait RecordReader: Debug + Send + Sync + 'static {
     /// stands. None where others write too, so that nobody here can tell, and none while the
     /// engine does not serve. Cheap, never blocks.
     fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64>;
+
+    /// The same for one record that is there: a number that rises with every write that changes
+    /// or removes it, and may rise with writes to others.
+    fn record_sequence(&self, schema: &SchemaSnapshot, id: RecordId) -> Option<u64>;
 }
 
 /// Whether an engine serves.

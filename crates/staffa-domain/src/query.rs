@@ -137,6 +137,11 @@ impl RecordQuery {
         }
     }
 
+    /// Whether records must come in the order of [`RecordQuery::total_sort`].
+    pub const fn is_ordered(&self) -> bool {
+        self.ordered || !self.sort.is_empty() || self.after.is_some()
+    }
+
     /// The sort keys up to and with the id, which makes the order total. Keys after the id
     /// cannot matter and are left out.
     pub fn total_sort(&self) -> Vec<Sort> {

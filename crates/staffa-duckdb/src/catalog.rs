@@ -17,6 +17,7 @@ use staffa_domain::{Field, SchemaSnapshot, StorageError, Timestamp};
 use crate::engine::{Engine, Link, commit_unknown, moved, not_found};
 use crate::error::{Class, Fault};
 use crate::lane::Lane;
+use crate::sequence::Touched;
 use crate::sql::{Sql, names};
 use crate::transaction::{CommitError, Transaction};
 use crate::types::sql_type;
@@ -249,7 +250,7 @@ fn change_storage(
     match transaction.commit() {
         Ok(committed) => {
             engine.committed(committed);
-            engine.sequences.advance(schema.name());
+            engine.sequences.advance(schema.name(), Touched::Any);
         }
         Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
             return Err(StorageError::Conflict);

@@ -111,6 +111,8 @@ pub(crate) struct Engine {
     pub(crate) path: PathBuf,
     /// Streams that are open now.
     pub(crate) streams_open: AtomicUsize,
+    /// Streams so far that were written to a file for a slow reader.
+    pub(crate) streams_spooled: AtomicUsize,
     /// Bulk sessions that are open now.
     pub(crate) sessions_open: AtomicUsize,
     /// Keeps the path ours while the instance is closed and opened again.
@@ -135,6 +137,7 @@ impl Engine {
             options,
             path,
             streams_open: AtomicUsize::new(0),
+            streams_spooled: AtomicUsize::new(0),
             sessions_open: AtomicUsize::new(0),
             claim: Mutex::new(Some(Arc::clone(&root.claim))),
             root: Mutex::new(Some(root)),

@@ -20,6 +20,7 @@ mod catalog;
 mod lane;
 mod session;
 
+mod page;
 mod point;
 mod pool;
 mod reader;

@@ -34,7 +34,6 @@ impl EngineMonitor for Monitor {
 
     fn gauges(&self) -> Vec<Gauge> {
         let database = std::fs::metadata(&self.engine.path).map_or(0, |metadata| metadata.len());
-        let reads = self.reader.pool.queued() + self.reader.points.queued();
         let gauge = |name, value: u64| {
             #[expect(clippy::cast_precision_loss, reason = "a gauge needs no exact digits")]
             let value = value as f64;
@@ -45,8 +44,10 @@ impl EngineMonitor for Monitor {
             gauge("wal_bytes", wal_bytes(&self.engine)),
             gauge("database_bytes", database),
             gauge("write_queue_length", self.lane.queued() as u64),
-            gauge("read_queue_length", reads as u64),
+            gauge("point_queue_length", self.reader.points.queued() as u64),
+            gauge("read_queue_length", self.reader.pool.queued() as u64),
             gauge("streams_open", open(&self.engine.streams_open)),
+            gauge("streams_spooled_total", open(&self.engine.streams_spooled)),
             gauge("bulk_sessions_open", open(&self.engine.sessions_open)),
             gauge("commit_sequence", self.engine.last_commit()),
         ]

@@ -243,10 +243,7 @@ fn base_config() -> Result<Config, duckdb::Error> {
 }
 
 fn connect(options: &Options, path: &Path) -> Result<Connection, Trouble> {
-    let temp = options
-        .temp_directory
-        .clone()
-        .unwrap_or_else(|| path.with_file_name("tmp"));
+    let temp = options.temp_folder(path);
     // The engine's own checkpoint inside a commit is a last resort behind our thread's.
     let threshold = options.checkpoint_wal_bytes.saturating_mul(4);
     let mut config = base_config()?

@@ -1,6 +1,6 @@
 //! What an operator may set of the embedded engine, with defaults that suit one machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Settings of one embedded engine. Everything is bounded; the defaults are for a small
@@ -30,6 +30,11 @@ pub struct Options {
     pub read_queue_max: usize,
     /// How long a stream waits for its reader before it is cut.
     pub stream_idle_timeout: Duration,
+    /// How long a stream waits for its reader before the rest of it is written to a file in the
+    /// folder for spilling, so that its snapshot can end.
+    pub stream_patience: Duration,
+    /// Bytes that such a file may have; a stream of more is cut.
+    pub spool_bytes_max: u64,
     /// How long a page, a count or an aggregation may take.
     pub query_timeout: Duration,
     /// Bytes of write-ahead log after which a checkpoint is made.
@@ -50,6 +55,14 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Where large queries spill, for a database file.
+    pub(crate) fn temp_folder(&self, database: &Path) -> PathBuf {
+        let own = || database.with_file_name("tmp");
+        self.temp_directory.clone().unwrap_or_else(own)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -65,6 +78,8 @@ impl Default for Options {
             write_queue_max: 4096,
             read_queue_max: 1024,
             stream_idle_timeout: Duration::from_secs(30),
+            stream_patience: Duration::from_secs(2),
+            spool_bytes_max: 10 << 30,
             query_timeout: Duration::from_secs(30),
             checkpoint_wal_bytes: 64 << 20,
             checkpoint_idle: Duration::from_secs(5),

@@ -14,6 +14,7 @@ use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, Storag
 use tokio::sync::Semaphore;
 
 use crate::engine::{Engine, PAGE_ROWS_MAX, overloaded};
+use crate::page::{self, Fences};
 use crate::point::Points;
 use crate::pool::Pool;
 use crate::sql::{aggregate, select};
@@ -27,6 +28,7 @@ pub(crate) struct Reader {
     pub(crate) points: Points,
     pub(crate) pool: Pool,
     pub(crate) streams: Arc<Semaphore>,
+    fences: Arc<Fences>,
 }
 
 impl Reader {
@@ -36,6 +38,7 @@ impl Reader {
             points: Points::start(engine)?,
             pool: Pool::start(engine, "read", engine.options.read_threads)?,
             streams: Arc::new(Semaphore::new(engine.options.stream_threads.max(1))),
+            fences: Arc::default(),
             engine: Arc::clone(engine),
         })
     }
@@ -63,12 +66,12 @@ impl Reader {
 
     async fn page(&self, query: RecordQuery) -> Result<RecordStream, StorageError> {
         let engine = Arc::clone(&self.engine);
+        let fences = Arc::clone(&self.fences);
         let batch = self
             .pool
             .ask(move |link| {
                 let layout = select::layout(&query);
-                let found = select::records(&query)
-                    .fetch(link)
+                let found = page::fetch(link, &fences, &query)
                     .map_err(|fault| engine.answer(fault, &query.schema))?;
                 engine.check_layout(&query.schema)?;
                 let parts = found
@@ -163,5 +166,10 @@ impl RecordReader for Reader {
     fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64> {
         self.engine.check_ready().ok()?;
         Some(self.engine.sequences.of(schema.name()))
+    }
+
+    fn record_sequence(&self, schema: &SchemaSnapshot, id: RecordId) -> Option<u64> {
+        self.engine.check_ready().ok()?;
+        Some(self.engine.sequences.of_record(schema.name(), id))
     }
 }

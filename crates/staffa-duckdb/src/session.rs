@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::engine::{Engine, LOOK_PERIOD, Link, commit_unknown, draining};
 use crate::error::{Class, Fault};
 use crate::lane::{Lane, append, id_violation, is_stored, stored_violation};
+use crate::sequence::Touched;
 use crate::transaction::{CommitError, Transaction};
 
 /// How many batches wait for the engine at most.
@@ -316,10 +317,14 @@ impl Load {
         Some(match transaction.commit() {
             Ok(committed) => {
                 self.receipt.commit = self.engine.committed(committed);
-                let schemas = also.iter().map(StampedBatch::schema);
-                for schema in schemas.chain([&self.schema]) {
-                    self.engine.sequences.advance(schema.name());
+                for added in also.iter().map(StampedBatch::schema) {
+                    self.engine.sequences.advance(added.name(), Touched::None);
                 }
+                let touched = match self.options.mode {
+                    WriteMode::Insert | WriteMode::Ignore { .. } => Touched::None,
+                    _ => Touched::Any,
+                };
+                self.engine.sequences.advance(self.schema.name(), touched);
                 Ok(self.done())
             }
             Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {

@@ -9,11 +9,12 @@ pub(crate) mod call;
 pub(crate) mod document;
 pub(crate) mod params;
 pub(crate) mod precondition;
+pub(crate) mod prefer;
 pub(crate) mod query_body;
 pub(crate) mod question;
 pub(crate) mod sample;
 pub(crate) mod stream;
 
 pub(crate) use body::JsonBody;
-pub(crate) use call::{BareCall, Call, RecordCall};
+pub(crate) use call::{BareCall, Call, JobCall, RecordCall};
 pub(crate) use document::DocumentBody;

@@ -16,7 +16,7 @@ mod state;
 mod to_wire;
 
 pub use frame::Api;
-pub use problem::CODES;
+pub use problem::{CODES, tell_failure};
 pub use router::{admin_router, router};
 pub use server::{ServeOptions, serve};
 pub use state::{ApiState, MetricsText, Observer, RequestSummary, Settings};

@@ -3,6 +3,7 @@
 
 mod aggregate;
 mod answers;
+mod jobs;
 mod operations;
 mod params;
 mod schemas;
@@ -81,6 +82,7 @@ fn describe(schemas: &Schemas) -> Json {
         let description = schema.schema().description.as_deref().unwrap_or("Records");
         json!({"name": schema.name(), "description": description})
     }));
+    tags.push(json!({"name": "jobs", "description": "Bulk writes that end after their request"}));
     tags.push(json!({"name": "server", "description": "Health and documentation"}));
     json!({
         "openapi": "3.1.0",

@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use staffa_app::{Error, Failure};
 use staffa_domain::RecordError;
 
 /// Every error code with its status and title. Each has a page in `docs/errors`.
@@ -119,6 +120,7 @@ impl Code {
     pub(crate) const SCHEMA_NOT_FOUND: Self = Self::find("schema_not_found");
     pub(crate) const RECORD_NOT_FOUND: Self = Self::find("record_not_found");
     pub(crate) const ROUTE_NOT_FOUND: Self = Self::find("route_not_found");
+    pub(crate) const JOB_NOT_FOUND: Self = Self::find("job_not_found");
     pub(crate) const METHOD_NOT_ALLOWED: Self = Self::find("method_not_allowed");
     pub(crate) const NOT_ACCEPTABLE: Self = Self::find("not_acceptable");
     pub(crate) const UNIQUE_VIOLATION: Self = Self::find("unique_violation");
@@ -378,6 +380,19 @@ impl IntoResponse for Problem {
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Names what went wrong with a job as the answer to a request would, and keeps to the log what
+/// only that may say.
+pub fn tell_failure(error: Error) -> Failure {
+    let problem = Problem::from(error);
+    if let Some(fault) = problem.fault() {
+        tracing::error!(fault, "a job failed");
+    }
+    Failure {
+        code: problem.0.code.as_str().to_owned(),
+        detail: problem.0.detail,
     }
 }
 

@@ -1,6 +1,7 @@
 //! One handler a route: it reads the request, calls one use case, and writes the answer.
 
 pub(crate) mod aggregate_records;
+pub(crate) mod cancel_job;
 pub(crate) mod count_records;
 pub(crate) mod create_record;
 pub(crate) mod create_record_enveloped;
@@ -13,6 +14,7 @@ pub(crate) mod describe_schema;
 pub(crate) mod describe_version;
 pub(crate) mod drop_schema;
 pub(crate) mod evolve_schema;
+pub(crate) mod get_job;
 pub(crate) mod get_record;
 pub(crate) mod health;
 pub(crate) mod infer_schema;
@@ -24,6 +26,7 @@ pub(crate) mod metrics;
 pub(crate) mod patch_record;
 pub(crate) mod patch_records;
 pub(crate) mod query_records;
+pub(crate) mod read_job_errors;
 pub(crate) mod replace_record;
 pub(crate) mod run_transaction;
 pub(crate) mod stream_records;

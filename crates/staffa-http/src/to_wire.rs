@@ -5,6 +5,7 @@ pub(crate) mod created;
 pub(crate) mod done;
 pub(crate) mod groups;
 pub(crate) mod ids;
+pub(crate) mod job;
 pub(crate) mod page;
 pub(crate) mod pieces;
 pub(crate) mod proposal;

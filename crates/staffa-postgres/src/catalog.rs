@@ -1,5 +1,6 @@
 //! The schemas and their versions, in tables of their own beside the records.
 
+mod ahead;
 mod ddl;
 mod evolve;
 mod listener;
@@ -13,7 +14,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use staffa_domain::ports::{ChangeLog, SchemaCatalog, SchemaChange, SchemaVersion, StoredSchema};
-use staffa_domain::{SchemaSnapshot, StorageError, Timestamp};
+use staffa_domain::{SchemaSnapshot, StorageError, Timestamp, Transition};
 
 pub(crate) use listener::Listener;
 
@@ -192,7 +193,23 @@ impl SchemaCatalog for Catalog {
     }
 
     async fn apply(&self, change: SchemaChange) -> Result<(), StorageError> {
-        self.apply_locked(Work::Change(&change)).await
+        let SchemaChange::Evolve { from, to, .. } = &change else {
+            return self.apply_locked(Work::Change(&change)).await;
+        };
+        let client = self.pool.get().await?;
+        check_stored(&client, from).await?;
+        drop(client);
+        let transition = Transition::between(from, to);
+        let built = ahead::build(&self.pool, &transition).await?;
+        let done = self.apply_locked(Work::Change(&change)).await;
+        // A change whose commit is in doubt may need them.
+        if matches!(
+            done,
+            Err(StorageError::Incompatible(_) | StorageError::Unsupported(_))
+        ) {
+            ahead::undo(&self.pool, from, &built).await;
+        }
+        done
     }
 
     async fn versions(&self, name: &str) -> Result<Vec<SchemaVersion>, StorageError> {

@@ -1,5 +1,7 @@
 //! Arrow ⇄ PostgreSQL's binary values, as COPY BINARY, parameters and result rows share them.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
 pub(crate) mod decode;
 pub(crate) mod encode;
 mod numeric;

@@ -16,6 +16,9 @@ mod layout;
 pub use layout::SharedSecret;
 
 mod copy;
+#[cfg(fuzzing)]
+pub use copy::check::check_copy;
+
 mod sql;
 mod types;
 

@@ -98,6 +98,10 @@ impl RecordReader for Reader {
         // Other servers write to the same database.
         None
     }
+
+    fn record_sequence(&self, _: &SchemaSnapshot, _: RecordId) -> Option<u64> {
+        None
+    }
 }
 
 impl Reader {

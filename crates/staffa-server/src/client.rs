@@ -39,13 +39,23 @@ impl Client {
 
     /// Asks for what is at a path.
     pub(crate) async fn get(&self, path: &str, accept: &str) -> anyhow::Result<Response<Incoming>> {
+        self.get_with(path, &[(http::header::ACCEPT, accept)]).await
+    }
+
+    /// Asks for what is at a path, with these headers.
+    pub(crate) async fn get_with(
+        &self,
+        path: &str,
+        headers: &[(http::HeaderName, &str)],
+    ) -> anyhow::Result<Response<Incoming>> {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::GET)
-            .uri(format!("{}{path}", self.base))
-            .header(http::header::ACCEPT, accept)
-            .body(body)?;
-        self.send(request).await
+            .uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        self.send(request.body(body)?).await
     }
 
     /// Sends a body as it comes.

@@ -11,6 +11,7 @@ use staffa_telemetry::{Metrics, RequestFigures};
 
 use crate::config::{Config, StorageConfig};
 use crate::cursor_secret;
+use crate::spool;
 
 /// The use cases over an open engine.
 #[derive(Debug, Clone)]
@@ -31,16 +32,14 @@ pub(crate) async fn compose(config: &Config, declared: Vec<Schema>) -> anyhow::R
     let opened = open(config).await;
     let (storage, cursor_key) = opened.context("the storage can't be opened")?;
     let storage = staffa_telemetry::metered(storage);
-    let storage = staffa_app::reuse_answers(storage, config.limits.answers_bytes_max);
+    let storage = staffa_app::reuse_answers(storage, &config.limits);
     metrics.watch(Arc::clone(&storage.monitor));
     let monitor = Arc::clone(&storage.monitor);
-    match assemble(config, (storage, cursor_key), metrics, declared).await {
-        Ok(app) => Ok(app),
-        Err(error) => {
-            monitor.close().await;
-            Err(error)
-        }
+    let assembled = assemble(config, (storage, cursor_key), metrics, declared).await;
+    if assembled.is_err() {
+        monitor.close().await;
     }
+    assembled
 }
 
 /// Opens the engine, and comes to the key that all servers of its records have.
@@ -72,9 +71,11 @@ async fn assemble(
         reader: Arc::clone(&storage.reader),
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidV7Source::default()),
+        jobs: spool::jobs(config),
     };
     let commands = Commands::new(Arc::clone(&catalog), ports, Arc::clone(&limits));
-    let queries = Queries::new(catalog, storage.reader, cursor_key, limits);
+    let queries =
+        Queries::new(catalog, storage.reader, cursor_key, limits).with_jobs(commands.jobs());
     Ok(App {
         commands,
         queries,
@@ -95,8 +96,8 @@ impl App {
 
     /// What `/metrics` shows.
     pub(crate) fn metrics_text(&self) -> MetricsText {
-        let metrics = self.metrics.clone();
-        Arc::new(move || metrics.render())
+        let (metrics, jobs) = (self.metrics.clone(), self.commands.jobs());
+        Arc::new(move || metrics.render() + &spool::figures(&jobs))
     }
 
     fn observer(&self) -> Observer {

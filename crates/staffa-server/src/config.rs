@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) cursor_secret: Option<String>,
     /// How long requests may still take at shutdown.
     pub(crate) drain_timeout: Duration,
+    /// The folder of the files of jobs, where it is none of the data folder.
+    jobs_directory: Option<PathBuf>,
     /// Logs.
     pub(crate) log: LogConfig,
     /// The HTTP servers.
@@ -104,6 +106,7 @@ impl Config {
             allow_unauthenticated: values.flag("allow_unauthenticated"),
             cursor_secret: values.text_if("cursor_secret"),
             drain_timeout: values.duration("drain_timeout"),
+            jobs_directory: values.path_if("jobs.directory"),
             log: LogConfig {
                 level: values.text("log.level"),
                 format: values.text("log.format"),
@@ -121,6 +124,12 @@ impl Config {
             StorageConfig::Duckdb(options) => options.data_dir.join(storage::FILE).is_file(),
             StorageConfig::Postgres(_) => true,
         }
+    }
+
+    /// The folder of the files of jobs.
+    pub(crate) fn jobs_dir(&self) -> PathBuf {
+        let own = self.jobs_directory.clone();
+        own.unwrap_or_else(|| self.data_dir.join("jobs"))
     }
 
     /// The same with another data folder.
@@ -229,6 +238,7 @@ impl Values<'_> {
             max_temp_bytes: self.number("duckdb.temp_bytes_max"),
             read_threads: self.size("duckdb.read_threads"),
             stream_threads: self.size("duckdb.stream_threads"),
+            spool_bytes_max: self.number("duckdb.spool_bytes_max"),
             bulk_sessions_max: self.size("duckdb.bulk_sessions_max"),
             checkpoint_wal_bytes: self.number("duckdb.checkpoint_wal_bytes"),
             stream_idle_timeout: self.duration("http.stream_timeout"),
@@ -284,8 +294,13 @@ impl Values<'_> {
             filter_depth_max: self.size("limits.filter_depth_max"),
             filter_conditions_max: self.size("limits.filter_conditions_max"),
             answers_bytes_max: self.number("limits.answers_bytes_max"),
+            records_bytes_max: self.number("limits.records_bytes_max"),
             keys_kept_for: self.duration("idempotency.kept_for"),
             kept_answer_bytes_max: self.size("idempotency.answer_bytes_max"),
+            jobs_running_max: self.size("jobs.running_max"),
+            jobs_queued_max: self.size("jobs.queued_max"),
+            spool_bytes_max: self.number("jobs.spool_bytes_max"),
+            jobs_kept_for: self.duration("jobs.kept_for"),
             ..Limits::default()
         }
     }

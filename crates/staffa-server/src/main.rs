@@ -9,6 +9,7 @@ mod cursor_secret;
 mod schemas;
 mod serve;
 mod shutdown;
+mod spool;
 
 mod client;
 mod demo;

@@ -3,8 +3,10 @@
 use std::io::{ErrorKind, IsTerminal as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use staffa_app::Commands;
 use staffa_domain::Schema;
 use staffa_http::{ServeOptions, admin_router, router, serve};
 use staffa_telemetry::{LogFormat, LogOptions, Logs, logs};
@@ -68,15 +70,22 @@ impl Server {
         let main = serve(self.main, router(state), options, draining.clone());
         let main = tokio::spawn(main);
         let catalog = Arc::clone(app.commands.catalog());
-        let commands = app.commands.clone();
+        let (sweeper, keeper) = (app.commands.clone(), app.commands.clone());
+        let jobs = tokio::spawn(drain_jobs(
+            app.commands.clone(),
+            draining.clone(),
+            self.config.drain_timeout,
+        ));
         let background = [
-            tokio::spawn(async move { commands.keep_sweeping().await }),
+            tokio::spawn(async move { sweeper.keep_sweeping().await }),
+            tokio::spawn(async move { keeper.keep_jobs().await }),
             tokio::spawn(self.signals.drain(draining)),
             tokio::spawn(async move { catalog.follow().await }),
         ];
         tracing::info!(%address, admin = %admin_address, "ready");
         ready();
         let served = main.await;
+        jobs.await?;
         // The admin listener still answers, so that operators see the engine close.
         app.monitor.close().await;
         drained.cancel();
@@ -99,6 +108,12 @@ impl Server {
             ..ServeOptions::default()
         }
     }
+}
+
+/// Jobs have as long to end as requests have; the rest is run again at the next start.
+async fn drain_jobs(commands: Commands, draining: CancellationToken, patience: Duration) {
+    draining.cancelled().await;
+    commands.drain_jobs(patience).await;
 }
 
 fn init_logs(config: &LogConfig) -> anyhow::Result<Logs> {

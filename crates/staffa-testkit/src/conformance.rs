@@ -12,6 +12,7 @@ pub mod evolution;
 pub mod execute;
 pub mod filters;
 pub mod histories;
+pub mod isolation;
 pub mod modes;
 pub mod order;
 pub mod random;

@@ -86,6 +86,10 @@ impl RecordReader for FaultyScans {
     fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64> {
         self.inner.commit_sequence(schema)
     }
+
+    fn record_sequence(&self, schema: &SchemaSnapshot, id: RecordId) -> Option<u64> {
+        self.inner.record_sequence(schema, id)
+    }
 }
 
 struct Scan {

@@ -12,14 +12,17 @@ pub mod record;
 pub mod eval;
 pub mod faults;
 pub mod memory;
+pub mod spool;
 
 pub mod conformance;
 pub mod differential;
 pub mod strategies;
 
 pub mod scenario;
+pub mod seeds;
 
 pub use fakes::{FixedClock, SequenceIds, nth_id};
 pub use faults::{FaultyScans, ScanFault};
 pub use memory::MemoryEngine;
 pub use record::Record;
+pub use spool::MemorySpool;

@@ -22,6 +22,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("staffa-telemetry", &["staffa-domain"]),
     ("staffa-testkit", &["staffa-domain"]),
     (
+        "staffa-fuzz",
+        &["staffa-codec", "staffa-domain", "staffa-testkit"],
+    ),
+    (
         "staffa-server",
         &[
             "staffa-app",

@@ -26,7 +26,9 @@ impl File {
 
     /// Whether the whole file is test code.
     pub(crate) fn is_test(&self) -> bool {
-        self.name() == "tests.rs" || self.path.split('/').any(|part| part == "tests")
+        self.name() == "tests.rs"
+            || self.path.starts_with("fuzz/")
+            || self.path.split('/').any(|part| part == "tests")
     }
 
     /// The text before the inline test module, which by custom ends the file.

@@ -89,6 +89,7 @@ mod tests {
     fn exempt_places() {
         check_file("crates/staffa-server/src/config/storage.rs", "DuckDB", &[]);
         check_file("crates/staffa-server/tests/it/main.rs", "DuckDB", &[]);
+        check_file("fuzz/src/lib.rs", "DuckDB", &[]);
         check_file(
             "crates/staffa-app/src/a.rs",
             "\n#[cfg(test)]\nmod tests {\n// citus\n}\n",

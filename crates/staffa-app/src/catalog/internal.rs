@@ -2,11 +2,67 @@
 
 use std::sync::{Arc, PoisonError};
 
+use arrow_array::ArrayRef;
 use staffa_codec::document;
+use staffa_domain::batch::Origin;
 use staffa_domain::ports::SchemaChange;
-use staffa_domain::{SchemaSnapshot, StorageError};
+use staffa_domain::schema::{Constraints, UnknownProperties};
+use staffa_domain::{
+    DecodedBatch, Property, PropertyName, PropertyType, Schema, SchemaName, SchemaSnapshot,
+    StorageError, ValidBatch, validate,
+};
 
 use super::Catalog;
+
+/// An internal schema: each property by its name and type, and whether it is required.
+pub(crate) fn internal_schema(
+    name: &str,
+    properties: &[(&str, PropertyType, bool)],
+) -> Arc<SchemaSnapshot> {
+    let property = |(name, property_type, required): &(&str, PropertyType, bool)| Property {
+        name: PropertyName::new(name).expect("a property's name"),
+        property_type: property_type.clone(),
+        required: *required,
+        indexed: false,
+        unique: false,
+        default: None,
+        description: None,
+        constraints: Constraints::default(),
+        renamed_from: None,
+    };
+    Arc::new(SchemaSnapshot::first(Schema {
+        name: SchemaName::internal(name).expect("an internal name"),
+        description: None,
+        primary_key: Vec::new(),
+        append_only: false,
+        unknown_properties: UnknownProperties::Reject,
+        distributed_by: None,
+        properties: properties.iter().map(property).collect(),
+    }))
+}
+
+/// One record of an internal schema, not yet stamped.
+pub(crate) fn internal_record(
+    schema: &Arc<SchemaSnapshot>,
+    properties: Vec<ArrayRef>,
+) -> Result<ValidBatch, StorageError> {
+    let decoded = DecodedBatch {
+        schema: Arc::clone(schema),
+        properties,
+        len: 1,
+        given: None,
+        origin: Origin {
+            first: 0,
+            lines: None,
+        },
+        errors: Vec::new(),
+    };
+    let (valid, errors) = validate(decoded);
+    match errors.first() {
+        None => Ok(valid),
+        Some(error) => Err(StorageError::internal(error.message.clone())),
+    }
+}
 
 impl Catalog {
     /// Makes sure that an internal schema is stored. Servers may do so at the same moment.

@@ -69,6 +69,7 @@ impl<'a> Sink<'a> {
         self.report.received += decoded.len as u64;
         let (valid, errors) = self.ctx.time(Stage::Validate, || self.check(decoded));
         self.note(errors);
+        self.ctx.note(self.report.received, self.report.failed);
         if self.is_lost() {
             // Nothing will be stored; what follows is read only for its errors.
             self.held = None;
@@ -204,7 +205,7 @@ impl<'a> Sink<'a> {
         &mut self,
         once: &Once,
         receipt: WriteReceipt,
-    ) -> Result<Option<(StampedBatch, Told)>, StorageError> {
+    ) -> Result<Option<(StampedBatch, Option<Told>)>, StorageError> {
         let Ok(report) = self.settle(self.report.clone(), receipt) else {
             return Ok(None);
         };

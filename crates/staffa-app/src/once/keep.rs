@@ -12,7 +12,7 @@ use staffa_domain::{
 };
 
 use super::record::{self, KEYS, id_of};
-use super::{Claim, Done, End, Kept, Once, Told};
+use super::{Claim, Done, End, Keeps, Kept, Once, Told};
 use crate::commands::Commands;
 use crate::context::{Context, Stage};
 use crate::error::Error;
@@ -118,18 +118,23 @@ impl Commands {
         once.end(result, told)
     }
 
-    /// The record of the answer to a request with a key, to be stored with what it did.
+    /// The record of the answer to a request with a key, or of the end of a job, to be stored
+    /// with what it did.
     pub(crate) async fn tell(
         &self,
         once: &Once,
         done: Done<'_>,
-    ) -> Result<(StampedBatch, Told), StorageError> {
+    ) -> Result<(StampedBatch, Option<Told>), StorageError> {
+        let (fingerprint, teller) = match &once.keeps {
+            Keeps::Answer(fingerprint, teller) => (fingerprint, teller),
+            Keeps::Job(live) => return Ok((self.tell_end(live, done).await?, None)),
+        };
         self.catalog.keep_internal(&KEYS).await?;
-        let told = once.teller.tell(done).await;
+        let told = teller.tell(done).await;
         let told = told.map_err(StorageError::internal)?;
-        let fingerprint = once.fingerprint.text();
+        let fingerprint = fingerprint.text();
         let record = record::write((once.id, self.clock.now()), fingerprint, &told)?;
-        Ok((record, told))
+        Ok((record, Some(told)))
     }
 }
 
@@ -147,7 +152,7 @@ impl Once {
     pub(crate) fn end<T>(
         &self,
         result: Result<T, StorageError>,
-        told: Told,
+        told: Option<Told>,
     ) -> Result<T, StorageError> {
         match result {
             Ok(done) => {

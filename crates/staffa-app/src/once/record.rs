@@ -8,15 +8,13 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, String
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use bytes::Bytes;
-use staffa_domain::batch::Origin;
 use staffa_domain::record::system;
-use staffa_domain::schema::{Constraints, UnknownProperties};
 use staffa_domain::{
-    DecodedBatch, Property, PropertyName, PropertyType, RecordId, Schema, SchemaName,
-    SchemaSnapshot, StampedBatch, StorageError, Timestamp, validate,
+    PropertyType, RecordId, SchemaSnapshot, StampedBatch, StorageError, Timestamp,
 };
 
 use super::{Kept, Told};
+use crate::catalog::{internal_record, internal_schema};
 
 /// Bodies from this length on are packed.
 const PACKED_FROM_BYTES: usize = 1 << 10;
@@ -30,37 +28,17 @@ const PACKED: usize = system::COUNT + 4;
 
 /// The schema of kept answers. The id is made from the key; the time is that of the answer.
 pub(super) static KEYS: LazyLock<Arc<SchemaSnapshot>> = LazyLock::new(|| {
-    let properties = vec![
-        property("fingerprint", PropertyType::String, true),
-        property("status", PropertyType::Integer, true),
-        property("headers", PropertyType::String, true),
-        property("body", PropertyType::String, false),
-        property("packed", PropertyType::Boolean, true),
-    ];
-    Arc::new(SchemaSnapshot::first(Schema {
-        name: SchemaName::internal("_idempotency_keys").expect("an internal name"),
-        description: None,
-        primary_key: Vec::new(),
-        append_only: false,
-        unknown_properties: UnknownProperties::Reject,
-        distributed_by: None,
-        properties,
-    }))
+    internal_schema(
+        "_idempotency_keys",
+        &[
+            ("fingerprint", PropertyType::String, true),
+            ("status", PropertyType::Integer, true),
+            ("headers", PropertyType::String, true),
+            ("body", PropertyType::String, false),
+            ("packed", PropertyType::Boolean, true),
+        ],
+    )
 });
-
-fn property(name: &str, property_type: PropertyType, required: bool) -> Property {
-    Property {
-        name: PropertyName::new(name).expect("a property's name"),
-        property_type,
-        required,
-        indexed: false,
-        unique: false,
-        default: None,
-        description: None,
-        constraints: Constraints::default(),
-        renamed_from: None,
-    }
-}
 
 /// The identity under which a key's answer is kept: a UUID of version 8 (RFC 9562).
 pub(super) fn id_of(key: &str) -> RecordId {
@@ -95,22 +73,7 @@ pub(super) fn write(
         Arc::new(StringArray::from(vec![body])),
         Arc::new(BooleanArray::from(vec![packed.is_some()])),
     ];
-    let decoded = DecodedBatch {
-        schema: Arc::clone(&KEYS),
-        properties,
-        len: 1,
-        given: None,
-        origin: Origin {
-            first: 0,
-            lines: None,
-        },
-        errors: Vec::new(),
-    };
-    let (valid, errors) = validate(decoded);
-    match errors.first() {
-        None => Ok(valid.stamp(&[id], at)),
-        Some(error) => Err(StorageError::internal(error.message.clone())),
-    }
+    Ok(internal_record(&KEYS, properties)?.stamp(&[id], at))
 }
 
 /// A long body, or one that is no text, as text.

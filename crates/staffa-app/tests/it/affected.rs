@@ -1,25 +1,20 @@
 //! Changes of all records that match: counted, bounded, and made again after another writer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use staffa_app::{Affected, Error};
-use staffa_domain::ports::{RecordWriter, WriteSession};
 use staffa_domain::query::{Comparison, Test};
-use staffa_domain::{
-    Field, Filter, Operation, Outcome, SchemaSnapshot, StorageError, Value, WriteOptions,
-};
+use staffa_domain::{Field, Filter, Operation, StorageError, Value};
 use staffa_testkit::builders::next;
 use staffa_testkit::{nth_id, row};
 
 use crate::app::{App, block_on, ctx, limits};
+use crate::rival::Rival;
 
 /// Orders with quantities of at least this.
 fn from(app: &App, quantity: i64) -> Affected {
@@ -186,51 +181,21 @@ async fn records_that_are_only_added_stay() {
     }
 }
 
-/// Another writer, who lowers the quantity of the order `nth_id(2)` just before this process
-/// changes several.
-#[derive(Debug)]
-struct Rival {
-    inner: Arc<dyn RecordWriter>,
-    /// How often it is first.
-    left: AtomicUsize,
-}
-
-#[async_trait]
-impl RecordWriter for Rival {
-    async fn begin(
-        &self,
-        schema: &Arc<SchemaSnapshot>,
-        options: WriteOptions,
-    ) -> Result<Box<dyn WriteSession>, StorageError> {
-        self.inner.begin(schema, options).await
+/// Another writer lowers the quantity of the order `nth_id(2)` just before several are changed.
+fn lower(operations: &[Operation], left: usize) -> Option<Operation> {
+    if operations.len() < 2 {
+        return None;
     }
-
-    async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {
-        let less = |left: usize| left.checked_sub(1);
-        if operations.len() > 1
-            && let Ok(left) = self
-                .left
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
-        {
-            let schema = operations[0].schema();
-            let version = i64::try_from(limits().retries_max + 3 - left).unwrap();
-            let row = row! { reference: "A-2", quantity: 100 - version };
-            let theirs = Operation::Replace {
-                batch: next(schema, nth_id(2), version, row),
-                expected: version - 1,
-            };
-            self.inner.execute(vec![theirs]).await?;
-        }
-        self.inner.execute(operations).await
-    }
+    let version = i64::try_from(limits().retries_max + 3 - left).unwrap();
+    let row = row! { reference: "A-2", quantity: 100 - version };
+    Some(Operation::Replace {
+        batch: next(operations[0].schema(), nth_id(2), version, row),
+        expected: version - 1,
+    })
 }
 
 async fn with_rival(times: usize) -> App {
-    let app = App::with_writer(|inner| Rival {
-        inner,
-        left: AtomicUsize::new(times),
-    })
-    .await;
+    let app = App::with_writer(|inner| Rival::new(inner, times, lower)).await;
     fill(&app, 3).await;
     app
 }

@@ -1,6 +1,7 @@
 //! Use cases over an engine in memory, with time and ids that a test can foresee.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
@@ -8,14 +9,16 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value as Json;
 
 use staffa_app::{
-    BodyError, ByteStream, Catalog, CommandPorts, Commands, Context, CursorKey, Limits, Queries,
-    RecordView, StreamRecords,
+    BodyError, ByteStream, Catalog, CommandPorts, Commands, Context, CursorKey, Error, Failure,
+    Jobs, Limits, Queries, RecordView, StreamRecords,
 };
 use staffa_codec::encode::{JsonRecordEncoder, Shape};
-use staffa_domain::ports::{RecordWriter, Storage};
-use staffa_domain::{RecordId, SchemaSnapshot};
+use staffa_domain::ports::{Clock as _, RecordWriter, Storage};
+use staffa_domain::{RecordId, SchemaSnapshot, Timestamp};
 use staffa_testkit::builders::CREATED;
-use staffa_testkit::{FixedClock, MemoryEngine, SequenceIds, schemas};
+use staffa_testkit::{FixedClock, MemoryEngine, MemorySpool, SequenceIds, schemas};
+
+static NEXT_SERVER: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) struct App {
     pub(crate) storage: Storage,
@@ -23,6 +26,7 @@ pub(crate) struct App {
     pub(crate) commands: Commands,
     pub(crate) queries: Queries,
     pub(crate) clock: Arc<FixedClock>,
+    pub(crate) spool: MemorySpool,
 }
 
 pub(crate) fn limits() -> Limits {
@@ -34,6 +38,9 @@ pub(crate) fn limits() -> Limits {
         returned_ids_max: 5,
         affected_max: 50,
         operations_max: 20,
+        jobs_running_max: 1,
+        jobs_queued_max: 1,
+        spool_bytes_max: 1 << 20,
         ..Limits::default()
     }
 }
@@ -53,26 +60,49 @@ impl App {
     }
 
     async fn over(storage: Storage) -> Self {
+        Self::at(storage, MemorySpool::default(), (CREATED, 1)).await
+    }
+
+    /// Another process over the same engine and files, at the same time.
+    pub(crate) async fn restarted(&self) -> Self {
+        self.beside(self.spool.clone()).await
+    }
+
+    /// A server more over the same engine.
+    pub(crate) async fn beside(&self, spool: MemorySpool) -> Self {
+        // Its ids must be others.
+        let first = NEXT_SERVER.fetch_add(1, Ordering::Relaxed) << 32;
+        Self::at(self.storage.clone(), spool, (self.clock.now(), first)).await
+    }
+
+    async fn at(storage: Storage, spool: MemorySpool, (now, first_id): (Timestamp, u64)) -> Self {
         let catalog = Catalog::open(Arc::clone(&storage.catalog)).await.unwrap();
         let declared = [schemas::orders(), schemas::readings()];
         let declared = declared.map(|snapshot| snapshot.schema().clone());
         catalog.declare(declared.into()).await.unwrap();
         let (catalog, limits) = (Arc::new(catalog), Arc::new(limits()));
-        let clock = Arc::new(FixedClock::new(CREATED));
+        let clock = Arc::new(FixedClock::new(now));
+        let tell = |error: Error| Failure {
+            code: "told".to_owned(),
+            detail: error.to_string(),
+        };
+        let jobs = Jobs::new(Arc::new(spool.clone()), tell, &limits);
         let ports = CommandPorts {
             writer: Arc::clone(&storage.writer),
             reader: Arc::clone(&storage.reader),
             clock: Arc::<FixedClock>::clone(&clock),
-            ids: Arc::new(SequenceIds::starting_at(1)),
+            ids: Arc::new(SequenceIds::starting_at(first_id)),
+            jobs: Arc::clone(&jobs),
         };
         let key = CursorKey::from_secret(b"test");
         let (reader, known) = (Arc::clone(&storage.reader), Arc::clone(&catalog));
         Self {
             commands: Commands::new(Arc::clone(&catalog), ports, Arc::clone(&limits)),
-            queries: Queries::new(known, reader, key, limits),
+            queries: Queries::new(known, reader, key, limits).with_jobs(jobs),
             storage,
             catalog,
             clock,
+            spool,
         }
     }
 

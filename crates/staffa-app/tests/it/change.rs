@@ -1,19 +1,15 @@
 //! Changing and removing one record: what a patch keeps, preconditions, and other writers.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
 
 use staffa_app::{Error, Precondition};
-use staffa_domain::ports::{RecordWriter, WriteSession};
-use staffa_domain::{Operation, Outcome, RecordId, SchemaSnapshot, StorageError, WriteOptions};
+use staffa_domain::{Operation, RecordId, StorageError};
 use staffa_testkit::builders::next;
 use staffa_testkit::{nth_id, row};
 
 use crate::app::{App, ctx, json_of, limits};
+use crate::rival::Rival;
 
 async fn patch(
     app: &App,
@@ -154,50 +150,20 @@ async fn append_only_records_never_change() {
     }
 }
 
-/// Another writer, who changes the order `nth_id(1)` just before this process does.
-#[derive(Debug)]
-struct Rival {
-    inner: Arc<dyn RecordWriter>,
-    /// How often it is first.
-    left: AtomicUsize,
-}
-
-#[async_trait]
-impl RecordWriter for Rival {
-    async fn begin(
-        &self,
-        schema: &Arc<SchemaSnapshot>,
-        options: WriteOptions,
-    ) -> Result<Box<dyn WriteSession>, StorageError> {
-        self.inner.begin(schema, options).await
-    }
-
-    async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {
-        let less = |left: usize| left.checked_sub(1);
-        if let [Operation::Replace { batch, expected }] = operations.as_slice()
-            && self
-                .left
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
-                .is_ok()
-        {
-            let row = row! { reference: "A", quantity: 100 + *expected };
-            let theirs = next(batch.schema(), nth_id(1), expected + 1, row);
-            let replace = Operation::Replace {
-                batch: theirs,
-                expected: *expected,
-            };
-            self.inner.execute(vec![replace]).await?;
-        }
-        self.inner.execute(operations).await
-    }
+/// Another writer changes the order `nth_id(1)` just before this process does.
+fn change_first(operations: &[Operation], _: usize) -> Option<Operation> {
+    let [Operation::Replace { batch, expected }] = operations else {
+        return None;
+    };
+    let row = row! { reference: "A", quantity: 100 + *expected };
+    Some(Operation::Replace {
+        batch: next(batch.schema(), nth_id(1), expected + 1, row),
+        expected: *expected,
+    })
 }
 
 async fn with_rival(times: usize) -> (App, RecordId) {
-    let app = App::with_writer(|inner| Rival {
-        inner,
-        left: AtomicUsize::new(times),
-    })
-    .await;
+    let app = App::with_writer(|inner| Rival::new(inner, times, change_first)).await;
     let id = app.create(ORDER).await;
     (app, id)
 }

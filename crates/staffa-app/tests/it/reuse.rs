@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use tokio::sync::Semaphore;
 
-use staffa_app::reuse_answers;
+use staffa_app::{Limits, reuse_answers};
 use staffa_domain::ports::{RecordReader, RecordStream, SchemaChange, Storage};
 use staffa_domain::query::{Aggregate, Comparison, Test};
 use staffa_domain::{
@@ -19,7 +19,7 @@ use staffa_testkit::builders::batch;
 use staffa_testkit::{MemoryEngine, nth_id, row, schemas};
 
 async fn open() -> Storage {
-    reuse_answers(MemoryEngine::open(), 64 << 20)
+    reuse_answers(MemoryEngine::open(), &Limits::default())
 }
 
 mod conformance {
@@ -84,6 +84,12 @@ impl RecordReader for Gate {
     fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64> {
         self.inner.commit_sequence(schema).filter(|_| self.tells)
     }
+
+    fn record_sequence(&self, schema: &SchemaSnapshot, id: RecordId) -> Option<u64> {
+        self.inner
+            .record_sequence(schema, id)
+            .filter(|_| self.tells)
+    }
 }
 
 /// A storage with one order, and the gate before it, through which `passes` questions may go.
@@ -96,7 +102,12 @@ async fn gated(passes: usize, tells: bool, bytes_max: u64) -> (Storage, Arc<Gate
         tells,
     });
     storage.reader = Arc::<Gate>::clone(&gate);
-    let storage = reuse_answers(storage, bytes_max);
+    let limits = Limits {
+        answers_bytes_max: bytes_max,
+        records_bytes_max: bytes_max,
+        ..Limits::default()
+    };
+    let storage = reuse_answers(storage, &limits);
     let to = schemas::orders();
     let document = String::new();
     storage
@@ -158,6 +169,7 @@ async fn equal_questions_at_one_moment_are_computed_once() {
 #[tokio::test]
 async fn an_answer_is_kept_until_the_next_write() {
     let (storage, gate) = gated(100, true, 64 << 20).await;
+    let schema = schemas::orders();
     let page = || async {
         let mut query = RecordQuery::all(schemas::orders());
         (query.limit, query.ordered) = (Some(10), true);
@@ -170,7 +182,7 @@ async fn an_answer_is_kept_until_the_next_write() {
         for _ in 0..5 {
             assert_eq!(count(&storage).await.unwrap(), orders);
             assert_eq!(page().await as u64, orders);
-            let found = storage.reader.get(&schemas::orders(), &[nth_id(1)]).await;
+            let found = storage.reader.get(&schema, &[nth_id(1)]).await;
             assert_eq!(found.unwrap().num_rows(), 1);
         }
         assert_eq!(asked(&gate) - before, 3, "each question once");
@@ -178,8 +190,11 @@ async fn an_answer_is_kept_until_the_next_write() {
     }
     assert!(gauge(&storage, "answers_bytes") > 0);
     assert!(gauge(&storage, "answers_bytes") <= 64 << 20);
-    assert_eq!(gauge(&storage, "answers_computed_total"), 9);
-    assert_eq!(gauge(&storage, "answers_reused_total"), 36);
+    assert_eq!(gauge(&storage, "answers_computed_total"), 6);
+    assert_eq!(gauge(&storage, "answers_reused_total"), 24);
+    assert_eq!(gauge(&storage, "records_fetched_total"), 3);
+    assert_eq!(gauge(&storage, "records_reused_total"), 12);
+    assert!(gauge(&storage, "records_bytes") > 0);
 }
 
 #[tokio::test]

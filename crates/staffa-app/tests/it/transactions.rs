@@ -2,20 +2,16 @@
 
 mod model;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
 
 use staffa_app::{Error, RecordView, StepResult};
-use staffa_domain::ports::{RecordWriter, WriteSession};
-use staffa_domain::{Operation, Outcome, RecordId, SchemaSnapshot, StorageError, WriteOptions};
+use staffa_domain::{Operation, RecordId, StorageError};
 use staffa_testkit::builders::{batch, next};
 use staffa_testkit::{nth_id, row};
 
 use crate::app::{App, ctx, json_of, limits};
+use crate::rival::Rival;
 
 async fn run(app: &App, operations: &Json) -> Result<Vec<StepResult>, Error> {
     let body = json!({ "operations": operations }).to_string();
@@ -297,58 +293,32 @@ async fn references_stand_for_a_bounded_amount() {
     assert_eq!(app.count("orders").await, 0);
 }
 
-/// Another writer, who is first when a transaction is carried out.
-#[derive(Debug)]
-struct Rival {
-    inner: Arc<dyn RecordWriter>,
-    /// How often it is first.
-    left: AtomicUsize,
-    /// Whether it adds the order `R` instead of changing the order `nth_id(1)`.
-    adds: bool,
+/// Another writer changes the order `nth_id(1)` just before a transaction is carried out.
+fn change_first(operations: &[Operation], left: usize) -> Option<Operation> {
+    if operations.len() < 2 {
+        return None;
+    }
+    let version = i64::try_from(limits().retries_max + 3 - left).unwrap();
+    let row = row! { reference: "A", quantity: 100 - version };
+    Some(Operation::Replace {
+        batch: next(operations[0].schema(), nth_id(1), version, row),
+        expected: version - 1,
+    })
 }
 
-#[async_trait]
-impl RecordWriter for Rival {
-    async fn begin(
-        &self,
-        schema: &Arc<SchemaSnapshot>,
-        options: WriteOptions,
-    ) -> Result<Box<dyn WriteSession>, StorageError> {
-        self.inner.begin(schema, options).await
-    }
-
-    async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError> {
-        let less = |left: usize| left.checked_sub(1);
-        let left = if operations.len() > 1 {
-            let left = &self.left;
-            left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
-                .ok()
-        } else {
-            None
-        };
-        if let Some(left) = left {
-            let schema = operations[0].schema();
-            let theirs = if self.adds {
-                Operation::Create(batch(schema, 900, vec![row! { reference: "R" }]))
-            } else {
-                let version = i64::try_from(limits().retries_max + 3 - left).unwrap();
-                let row = row! { reference: "A", quantity: 100 - version };
-                Operation::Replace {
-                    batch: next(schema, nth_id(1), version, row),
-                    expected: version - 1,
-                }
-            };
-            self.inner.execute(vec![theirs]).await?;
-        }
-        self.inner.execute(operations).await
-    }
+/// Another writer adds the order `R` just before a transaction is carried out.
+fn add_first(operations: &[Operation], _: usize) -> Option<Operation> {
+    let added = || batch(operations[0].schema(), 900, vec![row! { reference: "R" }]);
+    (operations.len() > 1).then(|| Operation::Create(added()))
 }
 
 async fn with_rival(adds: bool) -> (App, RecordId) {
-    let app = App::with_writer(|inner| Rival {
-        inner,
-        left: AtomicUsize::new(if adds { 1 } else { limits().retries_max + 1 }),
-        adds,
+    let app = App::with_writer(|inner| {
+        if adds {
+            Rival::new(inner, 1, add_first)
+        } else {
+            Rival::new(inner, limits().retries_max + 1, change_first)
+        }
     })
     .await;
     let id = app.create(r#"{"reference": "A", "code": 1}"#).await;

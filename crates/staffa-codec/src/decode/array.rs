@@ -79,21 +79,7 @@ impl<R: JsonRecords> ArrayDecoder<R> {
     pub(super) fn end(&mut self) -> Result<(), DecodeError> {
         if self.state == State::Within {
             // Wrong and cut off is wrong first.
-            let tail = std::mem::take(&mut self.tail);
-            let start = self.offset - tail.len() as u64;
-            let outcome = self.try_tail(&tail);
-            self.reader.roll_back();
-            if let Err(
-                fault @ Fault {
-                    kind: FaultKind::Syntax(_),
-                    ..
-                },
-            ) = outcome
-            {
-                return Err(self
-                    .malformed(0, fault.why())
-                    .at_byte(start + fault.at as u64));
-            }
+            self.check_begun(self.offset - self.tail.len() as u64)?;
         }
         if self.state != State::Done {
             let error = DecodeError::new(DecodeErrorCode::Truncated, "the body ends too early");
@@ -119,12 +105,12 @@ impl<R: JsonRecords> ArrayDecoder<R> {
             if self.state == State::Within {
                 match self.framer.scan(&chunk[at..]) {
                     Some(len) => {
-                        self.extend_tail(&chunk[at..at + len])?;
+                        self.extend_tail(&chunk[at..at + len], at)?;
                         at += len;
                         self.read_tail(self.offset + at as u64)?;
                     }
                     None => {
-                        self.extend_tail(&chunk[at..])?;
+                        self.extend_tail(&chunk[at..], at)?;
                         at = chunk.len();
                     }
                 }
@@ -180,9 +166,10 @@ impl<R: JsonRecords> ArrayDecoder<R> {
         at: usize,
     ) -> Result<usize, DecodeError> {
         if chunk[at] == b'{' {
-            match self.reader.read(&chunk[..text], at) {
+            // One that is too large is told of as if it had come in pieces.
+            let most = at.saturating_add(self.reader.record_bytes_max());
+            match self.reader.read(&chunk[..text.min(most)], at) {
                 Ok(end) => {
-                    self.check_size(end - at)?;
                     self.reader.commit(end - at);
                     self.state = if self.is_single {
                         State::Done
@@ -207,10 +194,49 @@ impl<R: JsonRecords> ArrayDecoder<R> {
         Ok(at)
     }
 
-    fn extend_tail(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        self.check_size(self.tail.len() + bytes.len())?;
-        self.tail.extend_from_slice(bytes);
-        Ok(())
+    /// Appends what begins at `at` of the chunk. A record that gets too large is wrong first
+    /// where it is wrong.
+    fn extend_tail(&mut self, bytes: &[u8], at: usize) -> Result<(), DecodeError> {
+        let start = self.offset + at as u64 - self.tail.len() as u64;
+        let most = self.reader.record_bytes_max();
+        let room = most - self.tail.len();
+        self.tail.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if bytes.len() <= room {
+            return Ok(());
+        }
+        self.check_begun(start)?;
+        let message = format!("a record is larger than {most} bytes");
+        let error = DecodeError::new(DecodeErrorCode::TooLarge, message);
+        Err(error.at_index(self.reader.index()))
+    }
+
+    /// Says what is wrong with the beginning of a record that does not end here.
+    fn check_begun(&mut self, start: u64) -> Result<(), DecodeError> {
+        let mut tail = std::mem::take(&mut self.tail);
+        if let Err(error) = std::str::from_utf8(&tail)
+            && error.error_len().is_none()
+        {
+            // A character may be cut in two.
+            tail.truncate(error.valid_up_to());
+        }
+        let text = valid_prefix(&tail);
+        let read = self.look_at(&tail[..text]);
+        self.reader.roll_back();
+        let fault = match read {
+            Err(fault) if matches!(fault.kind, FaultKind::Syntax(_)) => fault,
+            _ if text < tail.len() => Fault::syntax(text, "the text is not UTF-8"),
+            _ => return Ok(()),
+        };
+        let error = self.malformed(0, fault.why());
+        Err(error.at_byte(start + fault.at as u64))
+    }
+
+    /// Reads what may be a record and counts none.
+    fn look_at(&mut self, text: &[u8]) -> Result<(), Fault> {
+        if text.first() == Some(&b'{') {
+            return self.reader.read(text, 0).map(|_| ());
+        }
+        self.reader.skip(&mut Cursor::new(text, 0))
     }
 
     /// Reads the record that is whole in the tail; the body has been read up to `end`.
@@ -268,16 +294,6 @@ impl<R: JsonRecords> ArrayDecoder<R> {
         let message = "a record must be an object".to_owned();
         self.reader.fail(message, tail);
         Ok(())
-    }
-
-    fn check_size(&self, len: usize) -> Result<(), DecodeError> {
-        let most = self.reader.record_bytes_max();
-        if len <= most {
-            return Ok(());
-        }
-        let message = format!("a record is larger than {most} bytes");
-        let error = DecodeError::new(DecodeErrorCode::TooLarge, message);
-        Err(error.at_index(self.reader.index()))
     }
 
     #[cold]

@@ -1,8 +1,11 @@
 //! Arrow and Parquet: columns by name, each made the type that its property has.
 
 mod convert;
+mod expand;
 mod gate;
+mod list;
 mod mapping;
+mod pages;
 mod parquet;
 mod stream;
 

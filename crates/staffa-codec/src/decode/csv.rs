@@ -4,7 +4,7 @@
 //! which `csv-core` does not tell apart.
 
 mod rows;
-mod split;
+pub(super) mod split;
 
 use std::sync::Arc;
 

@@ -47,12 +47,15 @@ enum Phase {
 }
 
 /// Reads an envelope. Push chunks until the schema's name is known, resolve it, then go on
-/// as with any [`BatchDecoder`].
+/// as with any [`BatchDecoder`]. Nothing behind the name is looked at before, so that it does
+/// not depend on the chunks whether an unknown schema or a fault behind it is told.
 #[derive(Debug)]
 pub struct EnvelopeDecoder {
     phase: Phase,
     framer: Framer,
     token: Vec<u8>,
+    /// Where the token starts in the body.
+    token_at: u64,
     name: Option<String>,
     shape: Option<Shape>,
     target: Option<(Arc<SchemaSnapshot>, DecodeOptions)>,
@@ -75,6 +78,7 @@ impl EnvelopeDecoder {
             phase: Phase::Start,
             framer: Framer::default(),
             token: Vec::new(),
+            token_at: 0,
             name: None,
             shape: None,
             target: None,
@@ -105,9 +109,7 @@ impl EnvelopeDecoder {
         options: DecodeOptions,
     ) -> Result<(), DecodeError> {
         self.target = Some((schema, options));
-        if self.phase == Phase::Data {
-            self.start_inner(self.offset);
-        } else if self.is_kept_whole() {
+        if !self.kept.is_empty() {
             self.start_inner(self.kept_at);
             self.read_kept()?;
         }
@@ -136,8 +138,8 @@ impl EnvelopeDecoder {
         self.inner.as_mut().and_then(BatchDecoder::take)
     }
 
-    /// Says that the body is over. Without a resolved schema it only checks that both
-    /// members are there.
+    /// Says that the body is over. It says nothing of what stands behind the schema's name
+    /// while that waits to be resolved.
     pub fn finish(&mut self) -> Result<(), DecodeError> {
         if self.is_waiting() {
             return Ok(());
@@ -159,13 +161,9 @@ impl EnvelopeDecoder {
         self.inner.as_mut().map_or(Ok(()), BatchDecoder::finish)
     }
 
-    /// Whether the records begin now and nobody has said what they are.
-    fn is_waiting(&self) -> bool {
-        self.phase == Phase::Data && self.inner.is_none()
-    }
-
-    fn is_kept_whole(&self) -> bool {
-        !self.kept.is_empty() && self.phase != Phase::Kept
+    /// Whether nobody has said yet which schema the name stands for.
+    const fn is_waiting(&self) -> bool {
+        self.name.is_some() && self.target.is_none()
     }
 
     fn hold(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
@@ -217,6 +215,7 @@ impl EnvelopeDecoder {
         if matches!(next, Phase::Key | Phase::Name | Phase::Kept) {
             self.framer = Framer::default();
             self.token.clear();
+            self.token_at = self.offset + cursor.at as u64;
         }
         self.phase = next;
         Ok(cursor.at + usize::from(is_taken))
@@ -301,7 +300,7 @@ impl EnvelopeDecoder {
             .extend_from_slice(&rest[..read.min(NAME_MAX + 1)]);
         if self.token.len() > NAME_MAX {
             let error = DecodeError::new(DecodeErrorCode::TooLarge, "a name is too long");
-            return Err(error.at_byte(self.offset));
+            return Err(error.at_byte(self.token_at));
         }
         if end.is_some() {
             let text = self.token_text()?;
@@ -316,7 +315,8 @@ impl EnvelopeDecoder {
     }
 
     fn token_text(&self) -> Result<String, DecodeError> {
-        let bad = |why| DecodeError::new(DecodeErrorCode::MalformedJson, why).at_byte(self.offset);
+        let bad =
+            |why| DecodeError::new(DecodeErrorCode::MalformedJson, why).at_byte(self.token_at);
         if valid_prefix(&self.token) < self.token.len() {
             return Err(bad("the text is not UTF-8"));
         }
@@ -335,13 +335,13 @@ impl EnvelopeDecoder {
                 let message = format!("unknown member {name}; expected schema_name and data");
                 let pointer = format!("/{}", super::walk::escape_pointer(name));
                 let error = DecodeError::new(DecodeErrorCode::UnknownProperty, message);
-                return Err(error.at(pointer).at_byte(self.offset));
+                return Err(error.at(pointer).at_byte(self.token_at));
             }
         };
         if is_again {
             let message = format!("{name} appears twice");
             let error = DecodeError::new(DecodeErrorCode::MalformedJson, message);
-            return Err(error.at(format!("/{name}")).at_byte(self.offset));
+            return Err(error.at(format!("/{name}")).at_byte(self.token_at));
         }
         Ok(member)
     }

@@ -10,6 +10,7 @@ mod limits;
 mod merge;
 mod parquet;
 mod parts;
+mod raw;
 mod transaction;
 
 use std::sync::Arc;

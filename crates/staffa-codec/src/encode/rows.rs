@@ -41,7 +41,7 @@ pub(crate) fn encode_rows(
 }
 
 /// Appends rows; `is_bare` says of which arrays the values stand without quotes.
-fn push_rows(
+pub(crate) fn push_rows(
     batch: &RecordBatch,
     is_bare: impl Fn(usize) -> bool,
     out: &mut Vec<u8>,

@@ -237,13 +237,7 @@ fn finish<'o>(
 ) -> Result<u64, Failure> {
     let committed = transaction.commit();
     // Whatever came of it: the number must have risen before anybody hears of the commit.
-    let mut last = None;
-    for name in written.map(|operation| operation.schema().name()) {
-        // Most groups write to one schema alone.
-        if last.replace(name) != Some(name) {
-            engine.sequences.advance(name);
-        }
-    }
+    engine.sequences.advance_by(written);
     match committed {
         Ok(committed) => Ok(engine.committed(committed)),
         Err(CommitError::RolledBack(fault)) => Err(Failure::Known(fault)),

@@ -4,40 +4,126 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use staffa_domain::record::system;
-use staffa_domain::{Field, Filter, RecordId, RecordQuery, SchemaSnapshot};
+use staffa_domain::{Field, Filter, RecordId, RecordQuery, SchemaSnapshot, Sort, Value};
 
 use super::{Sql, filter, names, sort};
 
+/// Between which values of the first key of its order a page lies, and how many records of
+/// these come before it.
+#[derive(Debug, Default)]
+pub(crate) struct Bounds {
+    /// Its records come at or after this value; from the front, or from the query's position, if
+    /// absent.
+    pub(crate) from: Option<Value>,
+    /// They come at or before this value, so that none is null; to the end, if absent.
+    pub(crate) to: Option<Value>,
+    /// How many to leave out.
+    pub(crate) offset: u64,
+}
+
 /// The statement of a query.
 pub(crate) fn records(query: &RecordQuery) -> Sql {
-    let mut sql = head(&query.schema, &query.selected());
-    filter::push_where(&mut sql, &query.schema, query.filter.as_ref());
-    if let Some(position) = &query.after {
-        sql.push(if query.filter.is_some() {
-            " AND "
-        } else {
-            " WHERE "
-        });
-        sort::push_after(&mut sql, query, position);
+    let bounds = Bounds {
+        offset: query.offset,
+        ..Bounds::default()
+    };
+    records_within(query, &bounds)
+}
+
+/// The statement of a query whose answer lies within bounds; the offset is that of the bounds.
+pub(crate) fn records_within(query: &RecordQuery, bounds: &Bounds) -> Sql {
+    within(head(&query.schema, &query.selected()), query, bounds)
+}
+
+/// The same for the ids alone.
+pub(crate) fn ids_within(query: &RecordQuery, bounds: &Bounds) -> Sql {
+    let head = Sql::new(format!("SELECT id FROM {}", names::table(&query.schema)));
+    within(head, query, bounds)
+}
+
+fn within(mut sql: Sql, query: &RecordQuery, bounds: &Bounds) -> Sql {
+    let keys = query.total_sort();
+    let mut word = " WHERE ";
+    if query.filter.is_some() {
+        filter::push_where(&mut sql, &query.schema, query.filter.as_ref());
+        word = " AND ";
     }
-    if query.ordered || !query.sort.is_empty() || query.after.is_some() {
-        sort::push_order(&mut sql, &query.schema, &query.total_sort());
+    if let Some(position) = &query.after {
+        sql.push(std::mem::replace(&mut word, " AND "));
+        sort::push_after(&mut sql, query, position, bounds.to.is_some());
+    }
+    for (bound, side) in [
+        (&bounds.from, sort::Side::From),
+        (&bounds.to, sort::Side::To),
+    ] {
+        if let (Some(bound), Some(key)) = (bound, keys.first()) {
+            sql.push(std::mem::replace(&mut word, " AND "));
+            sort::push_bound(&mut sql, &query.schema, *key, (side, bound));
+        }
+    }
+    if query.is_ordered() {
+        sort::push_order(&mut sql, &query.schema, &keys);
     }
     // Constants: the engine plans a top-N only for a limit that it knows.
     if let Some(limit) = query.limit {
         sql.push(&format!(" LIMIT {limit}"));
     }
-    if query.offset > 0 {
-        sql.push(&format!(" OFFSET {}", query.offset));
+    if bounds.offset > 0 {
+        sql.push(&format!(" OFFSET {}", bounds.offset));
     }
     sql
 }
 
-/// The statement for whole records by their ids, of which there is at least one. The
-/// condition is on the id alone: only then does the engine use the key.
+/// The statement that counts the records of an order at or after one value and before another.
+pub(crate) fn count_between(
+    schema: &SchemaSnapshot,
+    key: Sort,
+    from: Option<&Value>,
+    before: &Value,
+) -> Sql {
+    let mut sql = count(schema, None);
+    sql.push(" WHERE ");
+    if let Some(from) = from {
+        sort::push_bound(&mut sql, schema, key, (sort::Side::From, from));
+        sql.push(" AND ");
+    }
+    sort::push_bound(&mut sql, schema, key, (sort::Side::Before, before));
+    sql
+}
+
+/// The statement for some values of a field, sorted: of so many records, taken at random, and of
+/// texts so many characters.
+pub(crate) fn sample(
+    schema: &SchemaSnapshot,
+    field: Field,
+    records: usize,
+    text_max: Option<usize>,
+) -> Sql {
+    let (column, table) = (names::expression(schema, field), names::table(schema));
+    let value = match text_max {
+        Some(most) => format!("left({column}, {most})"),
+        None => column,
+    };
+    Sql::new(format!(
+        "SELECT v FROM (SELECT {value} AS v FROM {table} USING SAMPLE reservoir({records} ROWS)) \
+         WHERE v IS NOT NULL ORDER BY v"
+    ))
+}
+
+/// The statement for whole records by their ids, of which there is at least one.
 pub(crate) fn by_ids(schema: &SchemaSnapshot, ids: impl IntoIterator<Item = RecordId>) -> Sql {
     let all: Vec<usize> = (0..schema.schema().properties.len()).collect();
-    let mut sql = head(schema, &all);
+    selected_by_ids(schema, &all, ids)
+}
+
+/// The same with some properties. The condition is on the id alone: only then does the engine
+/// use the key.
+pub(crate) fn selected_by_ids(
+    schema: &SchemaSnapshot,
+    selected: &[usize],
+    ids: impl IntoIterator<Item = RecordId>,
+) -> Sql {
+    let mut sql = head(schema, selected);
     sql.push(" WHERE id IN ").id_list(ids);
     sql
 }

@@ -23,21 +23,60 @@ struct Key<'a> {
     sort: Sort,
     column: String,
     value: &'a Value,
+    is_nullable: bool,
     schema: &'a SchemaSnapshot,
+}
+
+/// On which side of a value records lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// At it or after it.
+    From,
+    /// At it or before it.
+    To,
+    /// Before it.
+    Before,
+}
+
+/// Adds the condition that a key of an order lies on one side of a value. A null does not.
+pub(crate) fn push_bound(
+    sql: &mut Sql,
+    schema: &SchemaSnapshot,
+    key: Sort,
+    (side, value): (Side, &Value),
+) {
+    let operator = match (side, key.descending) {
+        (Side::From, false) | (Side::To, true) => " >= ",
+        (Side::To, false) | (Side::From, true) => " <= ",
+        (Side::Before, false) => " < ",
+        (Side::Before, true) => " > ",
+    };
+    sql.push(&names::expression(schema, key.field))
+        .push(operator)
+        .bind(value, key.field.property_type(schema));
 }
 
 /// Adds the condition that a record comes after a position.
 ///
+/// Where the first key is known to be no null, the condition is not weakened by nulls.
+///
 /// For keys a, b: `a >= x AND (a > x OR (b > y))`. The first part lets the engine skip row
 /// groups by their zone maps, which the row form `(a, b) > (x, y)` does not.
-pub(crate) fn push_after(sql: &mut Sql, query: &RecordQuery, position: &Position) {
+pub(crate) fn push_after(
+    sql: &mut Sql,
+    query: &RecordQuery,
+    position: &Position,
+    first_is_value: bool,
+) {
     let id = Value::Uuid(position.id);
     let null = Value::Null;
     let keys: Vec<Key<'_>> = query
         .total_sort()
         .into_iter()
-        .map(|sort| Key {
+        .enumerate()
+        .map(|(place, sort)| Key {
             sort,
+            is_nullable: sort.field.is_nullable(&query.schema) && !(place == 0 && first_is_value),
             column: names::expression(&query.schema, sort.field),
             value: match query.sort.iter().position(|key| key.field == sort.field) {
                 _ if sort.field == Field::Id => &id,
@@ -70,7 +109,7 @@ fn push_keys(sql: &mut Sql, keys: &[Key<'_>]) {
 
 impl Key<'_> {
     fn nulls_follow(&self) -> bool {
-        !self.sort.nulls_first && self.sort.field.is_nullable(self.schema)
+        !self.sort.nulls_first && self.is_nullable
     }
 
     fn push_beyond(&self, sql: &mut Sql) {

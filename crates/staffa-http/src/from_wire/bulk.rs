@@ -57,11 +57,12 @@ pub(crate) fn create_records(
     })
 }
 
-/// Reads `POST /records/{schema}/bulk`.
+/// Reads `POST /records/{schema}/bulk`. A body that must lie in memory as a whole is of at most
+/// `held_bytes_max` bytes; none where it is kept elsewhere.
 pub(crate) fn ingest_records(
     call: &Call,
     request: Request,
-    held_bytes_max: usize,
+    held_bytes_max: Option<usize>,
 ) -> Result<IngestRecords, Problem> {
     let params = call.params(&INGEST_PARAMS)?;
     let mode = params.word("mode", &MODES)?.unwrap_or_default();
@@ -86,9 +87,9 @@ pub(crate) fn ingest_records(
         errors_max,
         returning,
         body_bytes_max,
-        body: match format {
+        body: match (format, held_bytes_max) {
             // Its index is at its end, so that it lies in memory as a whole.
-            InputFormat::Parquet => open_held(request, held_bytes_max as u64)?,
+            (InputFormat::Parquet, Some(most)) => open_held(request, most as u64)?,
             _ => open(request, body_bytes_max)?,
         },
     })

@@ -7,7 +7,7 @@ use http::header::ACCEPT;
 use http::request::Parts;
 use http::{HeaderValue, Method, Uri};
 
-use staffa_app::Context;
+use staffa_app::{Context, Error};
 use staffa_domain::RecordId;
 
 use super::accept::{accepts, refuse};
@@ -51,12 +51,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let exchange = enter(parts)?;
+        let kind = match exchange.route() {
+            // These choose among several themselves.
+            route if route.ends_with("/stream") => None,
+            INFER if parts.method == Method::POST => None,
+            route if route.ends_with("/errors") => Some("application/x-ndjson"),
+            _ => Some("application/json"),
+        };
         let accept = parts.headers.get(ACCEPT).cloned();
-        let is_sample = exchange.route() == INFER && parts.method == Method::POST;
-        // These choose among several themselves.
-        let has_choice = is_sample || exchange.route().ends_with("/stream");
-        if !has_choice && !accepts(accept.as_ref(), &["application/json"]) {
-            return Err(refuse(&["application/json"]));
+        if let Some(kind) = kind.filter(|kind| !accepts(accept.as_ref(), &[*kind])) {
+            return Err(refuse(&[kind]));
         }
         let mut call = Self {
             exchange,
@@ -125,6 +129,25 @@ impl<S: Send + Sync> FromRequestParts<S> for RecordCall {
         let call = Call::from_request_parts(parts, state).await?;
         let id = call.id.as_deref().and_then(|id| id.parse().ok());
         let id = id.ok_or_else(|| Problem::parameter("id", "the id of a record is a UUID"))?;
+        Ok(Self { call, id })
+    }
+}
+
+/// A call that concerns one job, without parameters.
+pub(crate) struct JobCall {
+    pub(crate) call: Call,
+    pub(crate) id: RecordId,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for JobCall {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let call = Call::from_request_parts(parts, state).await?;
+        call.params(&[])?;
+        let id = call.id.as_deref().and_then(|id| id.parse().ok());
+        // No job has another kind of id.
+        let id = id.ok_or(Error::JobNotFound)?;
         Ok(Self { call, id })
     }
 }

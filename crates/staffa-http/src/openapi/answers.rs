@@ -63,7 +63,7 @@ fn headers() -> Json {
     })
 }
 
-fn text_header(description: &str) -> Json {
+pub(super) fn text_header(description: &str) -> Json {
     json!({"description": description, "schema": {"type": "string"}})
 }
 

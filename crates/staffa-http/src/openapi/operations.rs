@@ -7,7 +7,7 @@ use staffa_domain::SchemaSnapshot;
 
 use super::answers::{OF_A_BODY, answers, empty, of_json, of_record, of_type};
 use super::schemas::reference;
-use super::{Schemas, params, transaction};
+use super::{Schemas, jobs, params, transaction};
 use crate::route_table::{Operation, Route};
 
 /// Describes one route; one that has a schema in its path, for that schema.
@@ -24,6 +24,7 @@ pub(super) fn describe(route: &Route, schema: Option<&SchemaSnapshot>, schemas: 
     let tag = match schema {
         Some(schema) => schema.name(),
         None if route.path.starts_with("/api/v1/schemas") => "schemas",
+        None if route.path.starts_with("/api/v1/jobs") => "jobs",
         None if route.path.starts_with("/api/v1/") => "records",
         None => "server",
     };
@@ -57,15 +58,15 @@ fn is_sent_once(route: &Route) -> bool {
     is_write && (path.starts_with("/api/v1/records") || path == "/api/v1/transactions")
 }
 
-struct Told {
-    summary: &'static str,
-    parameters: Option<Json>,
-    body: Option<Json>,
-    answers: Json,
+pub(super) struct Told {
+    pub(super) summary: &'static str,
+    pub(super) parameters: Option<Json>,
+    pub(super) body: Option<Json>,
+    pub(super) answers: Json,
 }
 
 impl Told {
-    fn reading(summary: &'static str, good: Vec<(u16, Json)>) -> Self {
+    pub(super) fn reading(summary: &'static str, good: Vec<(u16, Json)>) -> Self {
         Self {
             summary,
             parameters: None,
@@ -74,7 +75,7 @@ impl Told {
         }
     }
 
-    fn with(mut self, parameters: Json) -> Self {
+    pub(super) fn with(mut self, parameters: Json) -> Self {
         self.parameters = Some(parameters);
         self
     }
@@ -208,6 +209,7 @@ fn ingest(data: Json) -> Told {
     none["content"]["application/problem+json"] = json!({"schema": reference("problem")});
     let good = vec![
         (201, report("All was stored")),
+        (202, jobs::accepted()),
         (207, report("Some was stored")),
         (422, none),
     ];
@@ -246,6 +248,9 @@ fn of_no_schema(operation: Operation, schemas: &Schemas) -> Told {
                 &[&OF_A_BODY[..], &[409, 412]].concat(),
             ),
         },
+        Operation::GetJob | Operation::CancelJob | Operation::ReadJobErrors => {
+            jobs::describe(operation)
+        }
         Operation::DescribeApi => {
             let good = vec![(200, of_json("This document", json!({"type": "object"})))];
             Told::reading("Read this document", good)
@@ -453,6 +458,9 @@ const fn name(operation: Operation) -> &'static str {
         Operation::PatchRecord => "patch_record",
         Operation::DeleteRecord => "delete_record",
         Operation::RunTransaction => "run_transaction",
+        Operation::GetJob => "get_job",
+        Operation::CancelJob => "cancel_job",
+        Operation::ReadJobErrors => "read_job_errors",
         Operation::CheckLive => "check_live",
         Operation::CheckReady => "check_ready",
         Operation::DescribeApi => "describe_api",

@@ -161,6 +161,10 @@ pub(super) fn of_ingest() -> Json {
                 "type": "string", "enum": ["none", "ids"], "default": "none",
             })
         ),
+        header(
+            "Prefer",
+            "respond-async: answer once the body is received, and write it by a job"
+        ),
     ]);
     extend(&mut all, csv());
     all
@@ -283,6 +287,20 @@ pub(super) fn of_version<'a>(names: impl Iterator<Item = &'a str>) -> Json {
     });
     extend(&mut all, vec![version]);
     all
+}
+
+/// A job that may be waited for.
+pub(super) fn of_job(may_wait: bool) -> Json {
+    let mut id = id();
+    id["description"] = "The job".into();
+    if may_wait {
+        let prefer = header(
+            "Prefer",
+            "wait=10: answer once the job has ended, or after 10 seconds",
+        );
+        return json!([id, prefer]);
+    }
+    json!([id])
 }
 
 fn extend(all: &mut Json, more: Vec<Json>) {

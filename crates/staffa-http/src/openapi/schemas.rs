@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use staffa_codec::document;
 use staffa_domain::SchemaSnapshot;
 
-use super::{Schemas, aggregate};
+use super::{Schemas, aggregate, jobs};
 
 /// A reference to a component schema.
 pub(super) fn reference(name: &str) -> Json {
@@ -85,8 +85,8 @@ fn page(name: &str) -> Json {
     })
 }
 
-fn fixed() -> [(&'static str, Json); 12] {
-    [
+fn fixed() -> Vec<(&'static str, Json)> {
+    vec![
         ("problem", problem()),
         ("cause", cause()),
         ("schema", schema()),
@@ -97,6 +97,7 @@ fn fixed() -> [(&'static str, Json); 12] {
         ("aggregation", aggregate::aggregation()),
         ("groups", aggregate::groups()),
         ("report", report()),
+        ("job", jobs::job()),
         ("count", count()),
         ("affected", affected()),
     ]

@@ -58,6 +58,15 @@ impl From<Error> for Problem {
                 Code::IDEMPOTENCY_MISMATCH,
                 "the Idempotency-Key was used for another request",
             ),
+            Error::JobNotFound => Self::new(Code::JOB_NOT_FOUND, "there is no such job"),
+            Error::JobErrorsElsewhere => Self::new(
+                Code::JOB_NOT_FOUND,
+                "the errors of this job are with the server that ran it, or were lost with it",
+            ),
+            Error::JobUnderWay => {
+                let detail = "the job has not ended yet; its errors are told once it has";
+                Self::new(Code::CONFLICT, detail).retry_after(1)
+            }
             Error::TooLarge(message) => Self::new(Code::PAYLOAD_TOO_LARGE, message).close(),
             Error::InOperation {
                 operation,
@@ -137,6 +146,7 @@ fn malformed(error: DecodeError) -> Problem {
 
 fn broken_body(error: &BodyError) -> Problem {
     let code = match error {
+        BodyError::Lost => return Problem::internal(error),
         BodyError::NoRoom => return Problem::overloaded(&error.to_string()).close(),
         BodyError::TooLarge { .. } => Code::PAYLOAD_TOO_LARGE,
         BodyError::TimedOut | BodyError::Disconnected => Code::MALFORMED_JSON,

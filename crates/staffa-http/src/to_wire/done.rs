@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use staffa_app::Done;
 
-use super::{affected, created, record, report, transaction};
+use super::{affected, created, job, record, report, transaction};
 use crate::exchange::Exchange;
 use crate::problem::Problem;
 
@@ -24,6 +24,7 @@ pub(crate) fn done(exchange: &Arc<Exchange>, done: Done<'_>) -> Result<Response,
             Ok(created::created(exchange, many.clone(), returning))
         }
         Done::Ingested(did, returning) => Ok(report::report(exchange, did.clone(), returning)),
+        Done::Accepted(accepted) => job::accepted(accepted),
         Done::Changed(view) => record::record(ctx, view, None),
         Done::Deleted => Ok(StatusCode::NO_CONTENT.into_response()),
         Done::Affected(count) => affected::affected(exchange, count),

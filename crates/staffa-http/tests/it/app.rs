@@ -9,12 +9,12 @@ use http_body_util::BodyExt;
 use serde_json::Value as Json;
 use tower::ServiceExt;
 
-use staffa_app::{Catalog, CommandPorts, Commands, CursorKey, Limits, Queries};
+use staffa_app::{Catalog, CommandPorts, Commands, CursorKey, Jobs, Limits, Queries};
 use staffa_domain::Schema;
 use staffa_domain::ports::Storage;
 use staffa_http::{Api, ApiState};
 use staffa_testkit::builders::CREATED;
-use staffa_testkit::{FixedClock, MemoryEngine, SequenceIds, schemas};
+use staffa_testkit::{FixedClock, MemoryEngine, MemorySpool, SequenceIds, schemas};
 
 /// The id of the `n`th record that a test creates, from one.
 pub(crate) fn id(n: u64) -> String {
@@ -130,15 +130,18 @@ async fn state(storage: &Storage, declared: Vec<Schema>, limits: Limits) -> ApiS
     let catalog = Arc::new(Catalog::open(Arc::clone(&storage.catalog)).await.unwrap());
     catalog.declare(declared).await.unwrap();
     let limits = Arc::new(limits);
+    let spool = Arc::new(MemorySpool::default());
+    let jobs = Jobs::new(spool, staffa_http::tell_failure, &limits);
     let ports = CommandPorts {
         writer: Arc::clone(&storage.writer),
         reader: Arc::clone(&storage.reader),
         clock: Arc::new(FixedClock::new(CREATED)),
         ids: Arc::new(SequenceIds::starting_at(1)),
+        jobs: Arc::clone(&jobs),
     };
     let commands = Commands::new(Arc::clone(&catalog), ports, Arc::clone(&limits));
     let key = CursorKey::from_secret(b"test");
-    let queries = Queries::new(catalog, Arc::clone(&storage.reader), key, limits);
+    let queries = Queries::new(catalog, Arc::clone(&storage.reader), key, limits).with_jobs(jobs);
     ApiState::new(commands, queries, Arc::clone(&storage.monitor))
 }
 

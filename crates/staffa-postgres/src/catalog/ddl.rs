@@ -194,6 +194,42 @@ fn indexes(schema: &SchemaSnapshot) -> Vec<Index> {
     indexes
 }
 
+/// An index that is built before the change that adds it.
+pub(super) struct Ahead {
+    pub(super) name: String,
+    pub(super) statement: String,
+}
+
+/// The indexes of the next version that can be built on what is there now. Not those that keep
+/// values unique: they would refuse records before the schema does.
+pub(super) fn ahead(transition: &Transition) -> Vec<Ahead> {
+    let (from, to) = (transition.from(), transition.to());
+    let known = relations(from);
+    let stands = |place: &usize| {
+        let stays = transition.kept().iter().any(|(_, after)| after == place);
+        stays && !transition.retyped().any(|(_, after)| after == *place)
+    };
+    indexes(to)
+        .iter()
+        .filter(|index| {
+            matches!(index.kind, IndexKind::Plain) && index.positions.iter().all(stands)
+        })
+        .map(|index| Ahead {
+            name: names::index(to, index.kind, &index.positions),
+            statement: create_index(to, index).replacen("INDEX", "INDEX CONCURRENTLY", 1),
+        })
+        .filter(|index| !known.contains(&index.name))
+        .collect()
+}
+
+/// Removes an index beside those who use the table.
+pub(super) fn drop_index_beside(name: &str) -> String {
+    format!(
+        "DROP INDEX CONCURRENTLY IF EXISTS records.{}",
+        names::quoted(name)
+    )
+}
+
 fn create_index(schema: &SchemaSnapshot, index: &Index) -> String {
     let columns: Vec<String> = match index.kind {
         IndexKind::Id => vec!["id".to_owned()],

@@ -13,6 +13,8 @@ use arrow_schema::{DataType, FieldRef, SchemaRef, TimeUnit};
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
+use staffa_domain::record::{DATE_MAX, DATE_MIN, Timestamp};
+
 use crate::copy::numeric::read_numeric;
 use crate::copy::{CodecError, EPOCH_DAYS, EPOCH_MICROS, HEADER};
 
@@ -84,6 +86,7 @@ impl BatchBuilder {
 #[derive(Debug, Default)]
 pub(crate) struct CopyDecoder {
     begun: bool,
+    ended: bool,
 }
 
 impl CopyDecoder {
@@ -98,7 +101,12 @@ impl CopyDecoder {
                 .ok_or_else(|| CodecError::new("copy has another header"))?;
             self.begun = true;
         }
-        while !message.is_empty() && batch.push_copied(&mut message)? {}
+        while !message.is_empty() {
+            if self.ended {
+                return Err(CodecError::new("copy goes on behind its trailer"));
+            }
+            self.ended = !batch.push_copied(&mut message)?;
+        }
         Ok(())
     }
 }
@@ -183,11 +191,15 @@ impl Builder {
             Self::Decimal(builder, scale) => builder.append_value(read_numeric(raw, *scale)?),
             Self::Boolean(builder) => builder.append_value(fixed::<1>(raw)? != [0]),
             Self::Date(builder) => {
+                // Beyond are what no property can be, and the infinities.
                 let days = i32::from_be_bytes(fixed(raw)?).checked_add(EPOCH_DAYS);
+                let days = days.filter(|days| (DATE_MIN..=DATE_MAX).contains(days));
                 builder.append_value(days.ok_or_else(out_of_range)?);
             }
             Self::Datetime(builder) => {
+                let range = Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros();
                 let micros = i64::from_be_bytes(fixed(raw)?).checked_add(EPOCH_MICROS);
+                let micros = micros.filter(|micros| range.contains(micros));
                 builder.append_value(micros.ok_or_else(out_of_range)?);
             }
             Self::Uuid(builder) => builder
@@ -251,6 +263,9 @@ impl ListState {
         };
         for _ in 0..len {
             self.items.push(take_field(&mut raw)?)?;
+        }
+        if !raw.is_empty() {
+            return Err(CodecError::new("array goes on behind its items"));
         }
         self.lengths.push(len);
         self.nulls.append_non_null();

@@ -6,6 +6,9 @@ use crate::copy::CodecError;
 
 const NEGATIVE: u16 = 0x4000;
 const BASE: u128 = 10_000;
+const DIGITS_MAX: i128 = 9_999;
+/// The largest number of 38 digits.
+const UNSCALED_MAX: i128 = 10_i128.pow(38) - 1;
 const BASE_DIGITS: u32 = 4;
 
 /// Writes an unscaled integer with `scale` digits after the point.
@@ -81,9 +84,15 @@ pub(super) fn read_numeric(bytes: &[u8], scale: u32) -> Result<i128, CodecError>
     let mut size: i128 = 0;
     for group in body.chunks_exact(2) {
         let digits = i128::from(u16::from_be_bytes([group[0], group[1]]));
+        if digits > DIGITS_MAX {
+            return Err(CodecError::new("numeric has a digit beyond its base"));
+        }
         let part = shift(digits, exponent)?;
         size = size.checked_add(part).ok_or_else(too_large)?;
         exponent -= 4;
+    }
+    if size > UNSCALED_MAX {
+        return Err(too_large());
     }
     Ok(if sign == NEGATIVE { -size } else { size })
 }

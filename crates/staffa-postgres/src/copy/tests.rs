@@ -17,6 +17,7 @@ use proptest::prelude::*;
 
 use staffa_domain::Timestamp;
 
+use super::check::check_copy;
 use super::decode::{BatchBuilder, CopyDecoder};
 use super::encode::{Column, put_row};
 use super::numeric::{put_numeric, read_numeric};
@@ -180,4 +181,52 @@ fn array_text_escapes_quotes_and_backslashes() {
     let column = Column::new(&lists).unwrap();
     assert_eq!(array_literal(&column, 0), r#"{"a\"b\\c",NULL,"NULL",""}"#);
     assert_eq!(HEADER.len(), 19);
+}
+
+#[test]
+fn every_seed_is_read_or_refused() {
+    staffa_testkit::seeds::replay("copy", check_copy);
+}
+
+#[track_caller]
+fn refused(column: ArrayRef, message: &[u8]) {
+    let mut builder = BatchBuilder::new(batch(vec![column]).schema()).unwrap();
+    let message = [HEADER, message].concat();
+    assert!(CopyDecoder::default().push(&message, &mut builder).is_err());
+}
+
+/// A row of one field.
+fn field(value: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(value.len()).unwrap();
+    [&1_i16.to_be_bytes()[..], &len.to_be_bytes(), value].concat()
+}
+
+#[test]
+fn what_no_property_can_be_is_refused() {
+    let dates = || Arc::new(Date32Array::from(vec![0]));
+    let times = || Arc::new(TimestampMicrosecondArray::from(vec![0]));
+    // The infinities, and a day before the first year.
+    for days in [i32::MAX, i32::MIN, -719_163 - 10_957] {
+        refused(dates(), &field(&days.to_be_bytes()));
+    }
+    for micros in [i64::MAX, i64::MIN] {
+        refused(times(), &field(&micros.to_be_bytes()));
+    }
+    let decimals = || Decimal128Array::from(vec![0]).with_precision_and_scale(38, 0);
+    let digit_beyond = [0, 1, 0, 0, 0, 0, 0, 0, 0x27, 0x10];
+    refused(Arc::new(decimals().unwrap()), &field(&digit_beyond));
+    // 10^38 fits the memory, and has 39 digits.
+    let long = [0, 1, 0, 9, 0, 0, 0, 0, 0, 100];
+    refused(Arc::new(decimals().unwrap()), &field(&long));
+}
+
+#[test]
+fn nothing_may_follow_the_end() {
+    let numbers = || Arc::new(Int64Array::from(vec![0]));
+    let row = field(&1_i64.to_be_bytes());
+    refused(numbers(), &[TRAILER, &row].concat());
+    let mut lists = ListBuilder::new(Int64Builder::new());
+    lists.append_value([Some(1)]);
+    let empty = [&[0; 12][..], &[1]].concat();
+    refused(Arc::new(lists.finish()), &field(&empty));
 }

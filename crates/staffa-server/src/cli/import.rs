@@ -2,19 +2,19 @@
 
 mod create;
 mod failure;
+mod local;
+mod remote;
 
-use std::fmt::Write as _;
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use serde_json::Value as Json;
-use staffa_app::{BulkMode, Context, Error, IngestRecords, OnError, Return};
-use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
+use staffa_app::OnError;
+use staffa_codec::decode::{CsvOptions, InputFormat};
 
 use crate::cli::source::{self, Source};
-use crate::cli::transfer::{Place, records_path, with_app, with_place};
+use crate::cli::transfer::{Place, with_app, with_place};
 use crate::cli::{AlreadySaid, Invocation, UsageError, block_on};
-use crate::client::{Client, problem_text, read_json};
+use crate::client::Client;
 use crate::compose::App;
 use crate::output::{Output, grouped};
 
@@ -31,6 +31,14 @@ struct Request {
     csv: CsvOptions,
     on_error: OnError,
     errors_max: usize,
+    /// Where failed records go.
+    errors: Option<PathBuf>,
+}
+
+impl Request {
+    async fn open(&self, file: &str, output: Output) -> anyhow::Result<Source> {
+        Source::open(file, self.format, output).await
+    }
 }
 
 /// What became of one file.
@@ -77,6 +85,12 @@ pub(super) fn command() -> Command {
             arg("create")
                 .action(ArgAction::SetTrue)
                 .help("Make the schema first, as the first file suggests it"),
+        )
+        .arg(
+            arg("errors")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where failed records go, as NDJSON, each with what is wrong; for one FILE"),
         );
     with_place(source::with_format(command))
 }
@@ -95,6 +109,9 @@ pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Resu
     }
     if request.format.is_none() && files.iter().any(|file| file == "-") {
         return Err(UsageError("stdin needs --format".to_owned()).into());
+    }
+    if request.errors.is_some() && files.len() > 1 {
+        return Err(UsageError("--errors goes with one FILE".to_owned()).into());
     }
     let place = Place::of(matches, invocation)?;
     let output = invocation.output;
@@ -149,6 +166,7 @@ fn read_request(matches: &ArgMatches) -> anyhow::Result<Request> {
                 .copied()
                 .unwrap_or(1_000),
         ),
+        errors: matches.get_one::<PathBuf>("errors").cloned(),
     })
 }
 
@@ -168,11 +186,9 @@ async fn import_all(
 ) -> anyhow::Result<bool> {
     let mut any_failed = false;
     for file in files {
-        let source = Source::open(file, request.format, output).await;
-        let done = match (source, target) {
-            (Err(error), _) => Err(error),
-            (Ok(source), Target::Local(app)) => import_local(app, request, source).await,
-            (Ok(source), Target::Remote(client)) => import_remote(client, request, source).await,
+        let done = match target {
+            Target::Local(app) => local::import(app, request, (file, output)).await,
+            Target::Remote(client) => remote::import(client, request, (file, output)).await,
         };
         match done {
             Ok(summary) => {
@@ -203,106 +219,4 @@ fn say(file: &str, summary: &Summary, output: Output) {
     } else {
         output.note(&format!("{file}: {stored} records stored, {failed} failed"));
     }
-}
-
-async fn import_local(app: &App, request: &Request, source: Source) -> anyhow::Result<Summary> {
-    let ingest = IngestRecords {
-        schema: request.schema.clone(),
-        format: source.format,
-        compression: source.compression,
-        csv: request.csv.clone(),
-        mode: BulkMode::Insert,
-        on_conflict: None,
-        on_error: request.on_error,
-        errors_max: request.errors_max,
-        returning: Return::None,
-        body_bytes_max: None,
-        body: source.body,
-    };
-    match app
-        .commands
-        .ingest_records(&Context::new("import"), ingest)
-        .await
-    {
-        Ok(report) => Ok(Summary {
-            stored: report.receipt.inserted,
-            failed: report.failed,
-            failures: report.errors.iter().map(Failure::from).collect(),
-        }),
-        Err(Error::Malformed(error)) => Ok(Summary {
-            stored: 0,
-            failed: 1,
-            failures: vec![Failure::from(&error)],
-        }),
-        Err(Error::Invalid { errors } | Error::Refused { errors }) => Ok(Summary {
-            stored: 0,
-            failed: errors.len() as u64,
-            failures: errors.iter().map(Failure::from).collect(),
-        }),
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn import_remote(
-    client: &Client,
-    request: &Request,
-    source: Source,
-) -> anyhow::Result<Summary> {
-    let path = bulk_path(request, source.format)?;
-    let mut headers = vec![(
-        http::header::CONTENT_TYPE,
-        source::content_type(source.format),
-    )];
-    match source.compression {
-        Compression::None => {}
-        Compression::Gzip => headers.push((http::header::CONTENT_ENCODING, "gzip")),
-        Compression::Zstd => headers.push((http::header::CONTENT_ENCODING, "zstd")),
-    }
-    let answer = client.post(&path, &headers, source.body).await?;
-    let (status, json) = read_json(answer).await.context("reading the answer")?;
-    let errors = json.get("errors").and_then(Json::as_array);
-    let failures: Vec<Failure> = errors.into_iter().flatten().map(Failure::from).collect();
-    if !status.is_success() && failures.is_empty() {
-        anyhow::bail!(problem_text(status, &json));
-    }
-    let number = |name: &str| json.get(name).and_then(Json::as_u64);
-    let failed = number("failed").unwrap_or(failures.len() as u64);
-    Ok(Summary {
-        stored: number("inserted").unwrap_or(0),
-        failed,
-        failures,
-    })
-}
-
-fn bulk_path(request: &Request, format: InputFormat) -> anyhow::Result<String> {
-    let on_error = match request.on_error {
-        OnError::Abort => "abort",
-        OnError::Continue => "continue",
-    };
-    let records = records_path(&request.schema)?;
-    let mut parameters = vec![
-        "return=none".to_owned(),
-        format!("on_error={on_error}"),
-        format!("max_errors={}", request.errors_max),
-    ];
-    if format == InputFormat::Csv {
-        if let Some(null) = &request.csv.null_value {
-            parameters.push(format!("null_value={}", percent_encoded(null.as_bytes())));
-        }
-        if request.csv.delimiter != b',' {
-            parameters.push(format!(
-                "delimiter={}",
-                percent_encoded(&[request.csv.delimiter])
-            ));
-        }
-    }
-    Ok(format!("{records}/bulk?{}", parameters.join("&")))
-}
-
-fn percent_encoded(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(text, "%{byte:02X}");
-        text
-    })
 }

@@ -7,14 +7,14 @@ use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
 use clap::{Arg, ArgMatches, Command};
 use futures_util::StreamExt as _;
-use staffa_app::{BodyError, ByteStream};
+use staffa_app::{BodyError, ByteStream, Progress};
 use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
 use crate::cli::UsageError;
-use crate::output::Output;
+use crate::output::{Output, grouped};
 
 /// How much is read at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -70,6 +70,8 @@ pub(super) struct Source {
     pub(super) format: InputFormat,
     pub(super) compression: Compression,
     pub(super) body: ByteStream,
+    /// How many records were read of it, where somebody counts them.
+    pub(super) records: Arc<Progress>,
 }
 
 impl Source {
@@ -99,13 +101,20 @@ impl Source {
         let rest = ReaderStream::with_capacity(file, CHUNK_BYTES);
         let rest = rest.map(|chunk| chunk.map_err(|_| BodyError::Disconnected));
         let head = futures_util::stream::iter([Ok(head)]);
+        let records = Arc::<Progress>::default();
+        let (label, counted) = (name.to_owned(), Arc::clone(&records));
         let body = head.chain(rest).inspect(move |chunk| {
+            let records = counted.received();
+            if records > 0 {
+                progress.label(&format!("{label}, {} records", grouped(records)));
+            }
             progress.add(chunk.as_ref().map_or(0, Bytes::len));
         });
         Ok(Self {
             format,
             compression,
             body: Box::pin(body),
+            records,
         })
     }
 }

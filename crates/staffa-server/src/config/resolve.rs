@@ -139,7 +139,8 @@ fn take_file(
         let place = Source::File(path.to_owned(), entry.line);
         let Some(setting) = SETTINGS.iter().find(|setting| setting.name == entry.name) else {
             let near = suggestion(&entry.name, SETTINGS.iter().map(|s| s.name.to_owned()));
-            problems.push(format!("{place}: unknown key {}{near}", entry.name));
+            let name = on_a_line(&entry.name);
+            problems.push(format!("{place}: unknown key {name}{near}"));
             continue;
         };
         match entry.text {
@@ -175,7 +176,8 @@ fn take_environment(
             given.insert(setting.name, (text.clone(), source));
         } else {
             let near = suggestion(variable, SETTINGS.iter().map(Setting::variable));
-            problems.push(format!("environment: unknown variable {variable}{near}"));
+            let name = on_a_line(variable);
+            problems.push(format!("environment: unknown variable {name}{near}"));
         }
     }
 }
@@ -191,6 +193,11 @@ fn bad_value(setting: &Setting, text: &str, source: &Source) -> String {
         "{}: {shown} ({source}) is not valid; expected {expected}",
         setting.name
     )
+}
+
+/// A name from outside, which may hold what would break a line or command a terminal.
+fn on_a_line(name: &str) -> String {
+    name.escape_debug().to_string()
 }
 
 /// `; did you mean x?` where some word is near. A word that lacks only its table is near.

@@ -199,6 +199,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Bytes of answers kept for equal questions; for an engine that one server alone writes to",
     ),
     setting(
+        "limits.records_bytes_max",
+        Kind::Bytes { min: 0 },
+        "64MiB",
+        "Bytes of records kept for reads by id; for an engine that one server alone writes to",
+    ),
+    setting(
         "idempotency.kept_for",
         Kind::Duration,
         "24h",
@@ -209,6 +215,35 @@ pub(crate) const SETTINGS: &[Setting] = &[
         BYTES,
         "1MiB",
         "Bytes of such an answer; of a longer one the status and headers alone are kept",
+    ),
+    setting(
+        "jobs.running_max",
+        THREADS,
+        "2",
+        "Jobs (bulk writes with Prefer: respond-async) that run at a time",
+    ),
+    setting(
+        "jobs.queued_max",
+        COUNT,
+        "100",
+        "Jobs that wait for that; more are refused",
+    ),
+    setting(
+        "jobs.spool_bytes_max",
+        BYTES,
+        "10GiB",
+        "Bytes of the bodies of all jobs that wait or run",
+    ),
+    unset(
+        "jobs.directory",
+        Kind::Path,
+        "Where their bodies and errors are kept [default: jobs in data_dir]",
+    ),
+    setting(
+        "jobs.kept_for",
+        Kind::Duration,
+        "7d",
+        "How long a job that has ended is told, and its errors are kept",
     ),
     machine(
         "duckdb.memory_limit",
@@ -232,6 +267,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Bytes { min: 1 << 20 },
         "10GiB",
         "Bytes that it may spill",
+    ),
+    setting(
+        "duckdb.spool_bytes_max",
+        Kind::Bytes { min: 1 << 20 },
+        "10GiB",
+        "Bytes of one stream that may wait in a file for a slow client",
     ),
     machine(
         "duckdb.read_threads",

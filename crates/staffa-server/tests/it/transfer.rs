@@ -128,6 +128,44 @@ fn a_bad_record_is_named_by_its_line_and_nothing_is_stored() {
 }
 
 #[test]
+fn failed_records_go_into_a_file() {
+    let app = app();
+    let lines = "{\"sensor\":\"a\",\"at\":\"2026-01-01T00:00:00Z\"}\n{\"sensor\":\"b\"}\n";
+    fs::write(app.path().join("some.ndjson"), lines).unwrap();
+    let import = |more: &[&str]| {
+        let asked = [
+            "import",
+            "readings",
+            "some.ndjson",
+            "--on-error",
+            "continue",
+        ];
+        let said = run(
+            app.path(),
+            &[&asked, &["--errors", "failed.ndjson"], more].concat(),
+        );
+        assert_eq!(said.code, Some(1), "{}", said.stderr);
+        let failed = app.path().join("failed.ndjson");
+        let text = fs::read_to_string(&failed).unwrap();
+        fs::remove_file(failed).unwrap();
+        (said.stderr, text)
+    };
+    let (said, local) = import(&[]);
+    assert!(said.ends_with("1 records stored, 1 failed\n"), "{said}");
+    assert_eq!(
+        local,
+        "{\"index\":1,\"line\":2,\"pointer\":\"/at\",\"code\":\"required\",\
+         \"message\":\"at is required\",\"row\":{\"sensor\":\"b\"}}\n"
+    );
+    let server = app.start(&["serve"]);
+    let (_, remote) = import(&["--server", &server.url()]);
+    // The first record is there by now.
+    assert_eq!(remote.lines().count(), 3, "{remote}");
+    assert!(remote.ends_with(&local), "{remote}");
+    assert!(server.terminate().0.success());
+}
+
+#[test]
 fn wrong_usage() {
     let app = app();
     assert_eq!(run(app.path(), &["import", "readings", "-"]).code, Some(2));

@@ -75,4 +75,8 @@ impl RecordReader for MeteredReader {
     fn commit_sequence(&self, schema: &SchemaSnapshot) -> Option<u64> {
         self.inner.commit_sequence(schema)
     }
+
+    fn record_sequence(&self, schema: &SchemaSnapshot, id: RecordId) -> Option<u64> {
+        self.inner.record_sequence(schema, id)
+    }
 }

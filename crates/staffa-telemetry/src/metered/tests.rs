@@ -342,4 +342,8 @@ impl RecordReader for Slow {
     fn commit_sequence(&self, _: &SchemaSnapshot) -> Option<u64> {
         None
     }
+
+    fn record_sequence(&self, _: &SchemaSnapshot, _: RecordId) -> Option<u64> {
+        None
+    }
 }

@@ -28,6 +28,8 @@ macro_rules! storage_conformance {
                 nulls_and_own_values_do_not_collide;
             concurrency: one_failing_call_fails_alone, one_replace_wins_each_version,
                 calls_go_on_around_a_session, calls_of_one_task_keep_their_order;
+            isolation: lists_are_seen_whole, failed_lists_are_never_seen,
+                lists_do_not_see_each_other;
             sessions: nothing_is_seen_before_the_commit, dropping_a_session_leaves_nothing,
                 many_batches_are_one_write, an_empty_session_commits,
                 a_duplicate_undoes_the_session, a_large_session_is_whole,
@@ -53,7 +55,8 @@ macro_rules! storage_conformance {
                 an_unordered_stream_is_complete;
             aggregates: every_metric_of_a_group, groups_of_nothing, dates_fall_into_periods,
                 widths_fall_into_buckets, having_sort_and_limit, sums_of_integers_do_not_overflow;
-            sequences: it_rises_with_every_write, it_rises_under_concurrency;
+            sequences: it_rises_with_every_write, it_rises_under_concurrency,
+                a_records_own_rises_with_every_change_of_it;
             append_only: records_are_only_added, changes_are_unsupported;
         }
     };

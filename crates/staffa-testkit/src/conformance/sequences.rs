@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use staffa_domain::ports::{SchemaChange, Storage};
-use staffa_domain::{Operation, SchemaSnapshot};
+use staffa_domain::{Operation, SchemaSnapshot, WriteMode};
 
 use crate::builders::{batch, next};
-use crate::conformance::support::{create, execute, insert};
+use crate::conformance::support::{create, execute, insert, write};
 use crate::schemas::{orders, readings};
 use crate::{nth_id, row};
 
@@ -67,6 +67,52 @@ pub async fn it_rises_with_every_write(storage: Storage) {
     dropped.expect("a dropped schema");
     create(&storage, &schema).await;
     rose("a schema dropped and made anew");
+}
+
+/// A record's own number has risen when a write that changes it is answered, whichever way the
+/// write went in.
+pub async fn a_records_own_rises_with_every_change_of_it(storage: Storage) {
+    let schema = orders();
+    create(&storage, &schema).await;
+    let id = nth_id(0);
+    let number = || storage.reader.record_sequence(&schema, id);
+    if number().is_none() {
+        return;
+    }
+    let created = Operation::Create(batch(&schema, 0, vec![row! { reference: "a" }]));
+    execute(&storage, vec![created]).await.expect("a record");
+    let mut last = number();
+    let mut rose = |what: &str| {
+        let now = number();
+        assert!(now > last, "{what}: {now:?} is not above {last:?}");
+        last = now;
+    };
+    let replaced = Operation::Replace {
+        batch: next(&schema, id, 2, row! { reference: "a", quantity: 2 }),
+        expected: 1,
+    };
+    execute(&storage, vec![replaced])
+        .await
+        .expect("a replaced record");
+    rose("a replace");
+    let reference = schema.position("reference").expect("a property");
+    let mode = WriteMode::Upsert {
+        key: vec![reference],
+    };
+    let upserted = batch(&schema, 5, vec![row! { reference: "a", quantity: 3 }]);
+    write(&storage, mode, vec![upserted])
+        .await
+        .expect("a session");
+    rose("an upsert of another id with the same key");
+    let removed = Operation::Delete {
+        schema: Arc::clone(&schema),
+        id,
+        expected: None,
+    };
+    execute(&storage, vec![removed])
+        .await
+        .expect("a removed record");
+    rose("a delete");
 }
 
 /// Each of many writers finds it above what it was before the write, however they share commits.

@@ -90,6 +90,10 @@ impl RecordReader for MemoryEngine {
         self.check_open().ok()?;
         Some(self.shared.state.read().commit)
     }
+
+    fn record_sequence(&self, schema: &SchemaSnapshot, _: RecordId) -> Option<u64> {
+        self.commit_sequence(schema)
+    }
 }
 
 impl MemoryEngine {

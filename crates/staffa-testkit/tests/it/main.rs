@@ -2,6 +2,7 @@
 
 mod faults;
 mod questions;
+mod spool;
 
 use staffa_domain::ports::Storage;
 use staffa_testkit::MemoryEngine;

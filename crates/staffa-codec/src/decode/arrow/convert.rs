@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, BooleanArray, ListArray};
+use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_cast::cast;
 use arrow_schema::DataType;
 
@@ -12,11 +12,22 @@ use staffa_domain::error::RecordErrorCode;
 use staffa_domain::record::{DATE_MAX, DATE_MIN, Timestamp};
 use staffa_domain::schema::{Property, PropertyType};
 
+use super::expand::check_expansion;
+use super::list::convert_list;
 use crate::decode::column::{Column, Values};
 use crate::decode::cursor::Cursor;
 use crate::decode::rows::excerpt;
 use crate::decode::walk::Walker;
 use crate::text::parse::{self, ParseProblem};
+
+/// What a conversion may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// How deep an object may nest.
+    pub(super) depth_max: usize,
+    /// The most bytes of a column that takes more than its source.
+    pub(super) bytes_max: usize,
+}
 
 /// A value that does not fit, and stands as null.
 #[derive(Debug)]
@@ -29,7 +40,7 @@ pub(in crate::decode) struct Flaw {
 }
 
 impl Flaw {
-    fn new(row: usize, problem: ParseProblem) -> Self {
+    pub(super) fn new(row: usize, problem: ParseProblem) -> Self {
         Self {
             row,
             pointer: String::new(),
@@ -64,8 +75,9 @@ pub(in crate::decode) fn convert(
     source: &ArrayRef,
     kind: &PropertyType,
     target: &DataType,
-    depth_max: usize,
+    bounds: Bounds,
 ) -> Result<Converted, String> {
+    check_expansion(source, bounds.bytes_max)?;
     let source = match source.data_type() {
         DataType::Dictionary(_, values) => by_cast(source, values)?,
         DataType::RunEndEncoded(_, values) => by_cast(source, values.data_type())?,
@@ -78,13 +90,13 @@ pub(in crate::decode) fn convert(
     );
     let is_castable = match kind {
         _ if from == &DataType::Null => true,
-        PropertyType::Array(items) => return convert_list(&source, items, target, depth_max),
+        PropertyType::Array(items) => return convert_list(&source, items, target, bounds),
         _ if is_text => {
             return Ok(from_text(
                 &by_cast(&source, &DataType::Utf8)?,
                 kind,
                 target,
-                depth_max,
+                bounds.depth_max,
             ));
         }
         PropertyType::Integer | PropertyType::Number => from.is_numeric(),
@@ -113,7 +125,7 @@ pub(in crate::decode) fn convert(
     Ok(nulled(array, flaws))
 }
 
-fn by_cast(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
+pub(super) fn by_cast(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
     if source.data_type() == target {
         return Ok(Arc::clone(source));
     }
@@ -122,7 +134,7 @@ fn by_cast(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
 }
 
 /// Makes the flawed rows null.
-fn nulled(array: ArrayRef, flaws: Vec<Flaw>) -> Converted {
+pub(super) fn nulled(array: ArrayRef, flaws: Vec<Flaw>) -> Converted {
     if flaws.is_empty() {
         return Converted { array, flaws };
     }
@@ -136,6 +148,9 @@ fn nulled(array: ArrayRef, flaws: Vec<Flaw>) -> Converted {
 /// The rows whose value a cast changed or lost. Moments may lose what is finer than a
 /// microsecond; numbers may round, as every text of a number does.
 fn lost(source: &ArrayRef, array: &ArrayRef, kind: &PropertyType) -> Result<Vec<Flaw>, String> {
+    if source.data_type() == &DataType::Null {
+        return Ok(Vec::new());
+    }
     let same = matches!(kind, PropertyType::Integer | PropertyType::Decimal(_));
     let back = if same {
         Some(by_cast(array, source.data_type())?)
@@ -267,59 +282,4 @@ fn push_object(
     };
     texts.undo();
     Err(problem)
-}
-
-fn convert_list(
-    source: &ArrayRef,
-    items: &PropertyType,
-    target: &DataType,
-    depth_max: usize,
-) -> Result<Converted, String> {
-    let (DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)) =
-        source.data_type()
-    else {
-        return Err(format!(
-            "has the type {}, which is no list",
-            source.data_type()
-        ));
-    };
-    let DataType::List(field) = target else {
-        return Err("has no list in its layout".to_owned());
-    };
-    let list = by_cast(source, &DataType::List(Arc::clone(item)))?;
-    let list = list.as_list::<i32>();
-    let child = convert(list.values(), items, field.data_type(), depth_max)?;
-    let mut is_bad: Vec<Option<ParseProblem>> = vec![None; list.values().len()];
-    for at in (0..list.values().len()).filter(|at| list.values().is_null(*at)) {
-        is_bad[at] = Some(ParseProblem::mismatch("an item cannot be null"));
-    }
-    for flaw in child.flaws {
-        is_bad[flaw.row] = Some(ParseProblem {
-            code: flaw.code,
-            message: flaw.message,
-        });
-    }
-    let mut flaws = Vec::new();
-    for row in (0..list.len()).filter(|row| list.is_valid(*row)) {
-        let ends = list.value_offsets();
-        let from = usize::try_from(ends[row]).unwrap_or(0);
-        let to = usize::try_from(ends[row + 1]).unwrap_or(0);
-        for (at, bad) in is_bad[from..to].iter_mut().enumerate() {
-            if let Some(problem) = bad.take() {
-                let pointer = format!("/{at}");
-                flaws.push(Flaw {
-                    pointer,
-                    ..Flaw::new(row, problem)
-                });
-            }
-        }
-    }
-    let nulls = list.nulls().cloned();
-    let array = ListArray::new(
-        Arc::clone(field),
-        list.offsets().clone(),
-        child.array,
-        nulls,
-    );
-    Ok(nulled(Arc::new(array), flaws))
 }

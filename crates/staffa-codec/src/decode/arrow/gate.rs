@@ -126,6 +126,15 @@ fn check_batch(batch: &RecordBatch<'_>, body: usize) -> Result<(), DecodeError> 
     if rows > body.saturating_mul(8) {
         return Err(malformed("a record batch has more records than bits"));
     }
+    // Nor may what lies within a record be more than there are bits for it.
+    let nodes = batch.nodes().into_iter().flatten();
+    let most = i64::try_from(body.saturating_mul(8)).unwrap_or(i64::MAX);
+    if nodes
+        .map(|node| node.length())
+        .any(|len| !(0..=most).contains(&len))
+    {
+        return Err(malformed("a record batch has more values than bits"));
+    }
     for buffer in batch.buffers().into_iter().flatten() {
         // The format wants every buffer to begin at a multiple of eight.
         if buffer.offset() % 8 != 0 {

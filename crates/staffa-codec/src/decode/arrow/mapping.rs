@@ -9,7 +9,7 @@ use staffa_domain::batch::{Given, Origin};
 use staffa_domain::schema::{SchemaSnapshot, UnknownProperties};
 use staffa_domain::{DecodedBatch, RecordError};
 
-use super::convert::{Converted, Flaw, convert, repeat};
+use super::convert::{Bounds, Converted, Flaw, convert, repeat};
 use crate::decode::rows::unknown_message;
 use crate::decode::walk::escape_pointer;
 use crate::decode::{DecodeError, DecodeErrorCode, DecodeOptions};
@@ -88,6 +88,10 @@ impl Mapping {
         let mut errors = Vec::new();
         let mut properties = Vec::with_capacity(self.sources.len());
         let layout = self.schema.property_layout().fields();
+        let bounds = Bounds {
+            depth_max: self.options.depth_max,
+            bytes_max: self.options.held_bytes_max,
+        };
         let declared = self.schema.schema().properties.iter();
         for ((property, field), index) in declared.zip(layout).zip(&self.sources) {
             let Some(index) = index else {
@@ -100,13 +104,11 @@ impl Mapping {
             };
             let column = source.column(*index);
             let kind = &property.property_type;
-            let Converted { array, flaws } =
-                convert(column, kind, field.data_type(), self.options.depth_max).map_err(
-                    |why| {
-                        let message = format!("the column {} {why}", property.name);
-                        DecodeError::new(self.code, message).at(format!("/{}", property.name))
-                    },
-                )?;
+            let Converted { array, flaws } = convert(column, kind, field.data_type(), bounds)
+                .map_err(|why| {
+                    let message = format!("the column {} {why}", property.name);
+                    DecodeError::new(self.code, message).at(format!("/{}", property.name))
+                })?;
             debug_assert_eq!(array.len(), len, "a conversion keeps every value");
             properties.push(array);
             let first = self.first;

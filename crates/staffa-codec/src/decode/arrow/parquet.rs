@@ -6,14 +6,18 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
-use parquet::file::reader::ChunkReader;
+use parquet::file::reader::{ChunkReader, Length};
 
 use staffa_domain::DecodedBatch;
 use staffa_domain::schema::SchemaSnapshot;
 
 use super::mapping::Mapping;
+use super::pages::rows_at_once;
 use crate::decode::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
 const NO_FILE: &str = "the body is no Parquet file";
@@ -53,19 +57,45 @@ impl ParquetBatches {
     }
 }
 
-/// Opens a file whose columns may be unpacked.
+/// Opens a file whose columns may be unpacked, in batches none of whose columns takes too much.
 pub(in crate::decode) fn open_file<R: ChunkReader + 'static>(
     source: R,
     options: &DecodeOptions,
-) -> Result<ParquetRecordBatchReaderBuilder<R>, DecodeError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(source);
-    let builder = builder.map_err(|_| malformed(NO_FILE))?;
-    check_sizes(builder.metadata(), options.held_bytes_max)?;
-    Ok(builder.with_batch_size(options.batch_rows.max(1)))
+) -> Result<ParquetRecordBatchReaderBuilder<Shared<R>>, DecodeError> {
+    // What its writer had in memory could ask for other columns than the file has.
+    let reading = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = ArrowReaderMetadata::load(&source, reading);
+    let metadata = metadata.map_err(|_| malformed(NO_FILE))?;
+    check_sizes(metadata.metadata(), options.held_bytes_max)?;
+    let source = Arc::new(source);
+    let rows = rows_at_once(&source, metadata.metadata(), options.held_bytes_max)?;
+    let rows = rows.clamp(1, options.batch_rows.max(1));
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Shared(source), metadata);
+    Ok(builder.with_batch_size(rows))
 }
 
-/// Refuses columns that unpack to more than may be held, by what the index says: a page that was
-/// forged to unpack to more than its column is not found out here.
+/// A source that is read in two places.
+pub(in crate::decode) struct Shared<R>(Arc<R>);
+
+impl<R: Length> Length for Shared<R> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl<R: ChunkReader> ChunkReader for Shared<R> {
+    type T = R::T;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        self.0.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        self.0.get_bytes(start, length)
+    }
+}
+
+/// Refuses columns that unpack to more than may be held, by what the index says.
 fn check_sizes(metadata: &ParquetMetaData, bytes_max: usize) -> Result<(), DecodeError> {
     let columns = metadata
         .row_groups()
@@ -83,6 +113,11 @@ pub(in crate::decode) fn malformed(why: &str) -> DecodeError {
     DecodeError::new(DecodeErrorCode::MalformedParquet, why)
 }
 
+/// The file contradicts itself.
+pub(super) fn damaged() -> DecodeError {
+    malformed(DAMAGED)
+}
+
 impl Iterator for ParquetBatches {
     type Item = Result<DecodedBatch, DecodeError>;
 
@@ -92,7 +127,7 @@ impl Iterator for ParquetBatches {
                 return Some(Ok(batch));
             }
             let Ok(source) = self.reader.next()? else {
-                return Some(Err(malformed(DAMAGED)));
+                return Some(Err(damaged()));
             };
             let ready = &mut self.ready;
             if let Err(error) = self
@@ -150,7 +185,7 @@ impl BatchDecoder for ParquetDecoder {
         let batches = self.batches.as_mut()?;
         // Some of what a file says of itself the reader asserts instead of checking it.
         let next = panic::catch_unwind(AssertUnwindSafe(|| batches.next()));
-        let next = next.unwrap_or_else(|_| Some(Err(malformed(DAMAGED))));
+        let next = next.unwrap_or_else(|_| Some(Err(damaged())));
         match next? {
             Ok(batch) => Some(batch),
             Err(error) => {
@@ -170,7 +205,7 @@ impl BatchDecoder for ParquetDecoder {
             let (schema, options) = (Arc::clone(&self.schema), self.options.clone());
             let open = AssertUnwindSafe(|| ParquetBatches::new(body, schema, options));
             let opened = panic::catch_unwind(open);
-            self.batches = Some(opened.unwrap_or_else(|_| Err(malformed(DAMAGED)))?);
+            self.batches = Some(opened.unwrap_or_else(|_| Err(damaged()))?);
         }
         Ok(())
     }

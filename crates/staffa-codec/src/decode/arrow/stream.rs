@@ -70,6 +70,11 @@ impl StreamBatches {
         }
     }
 
+    /// Whether nothing that was received is left.
+    fn is_empty(&self) -> bool {
+        self.received.is_empty()
+    }
+
     /// Forgets what was received.
     fn clear(&mut self) {
         self.received.clear();
@@ -96,6 +101,9 @@ pub(in crate::decode) struct ArrowDecoder {
     schema: Arc<SchemaSnapshot>,
     options: DecodeOptions,
     mapping: Option<Mapping>,
+    /// What is wrong behind what was received: not told before that has been taken, since
+    /// something in it may be wrong as well.
+    behind: Option<DecodeError>,
     failed: Option<DecodeError>,
 }
 
@@ -106,6 +114,7 @@ impl ArrowDecoder {
             schema,
             options,
             mapping: None,
+            behind: None,
             failed: None,
         }
     }
@@ -128,8 +137,17 @@ impl ArrowDecoder {
         let most = self.options.batch_rows.max(1);
         match self.batches.next(most) {
             Some(batch) => self.mapping()?.map_piece(&batch).map(Some),
-            None => Ok(None),
+            None => self.behind.take().map_or(Ok(None), Err),
         }
+    }
+
+    fn read_all(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
+        while self.batches.read(&mut chunk)? {
+            if self.batches.schema().is_some() {
+                self.mapping()?;
+            }
+        }
+        Ok(())
     }
 
     fn check(&mut self) -> Result<(), DecodeError> {
@@ -140,17 +158,22 @@ impl ArrowDecoder {
 impl BatchDecoder for ArrowDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
         self.check()?;
-        let mut rest = chunk;
-        while self.batches.read(&mut rest)? {
-            if self.batches.schema().is_some() {
-                self.mapping()?;
-            }
+        if self.behind.is_some() {
+            return Ok(());
         }
-        Ok(())
+        match self.read_all(chunk) {
+            Err(error) if !self.batches.is_empty() => {
+                self.behind = Some(error);
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     fn take(&mut self) -> Option<DecodedBatch> {
-        match self.next_piece() {
+        // As in reading, some is asserted where a batch is cast.
+        let next = panic::catch_unwind(AssertUnwindSafe(|| self.next_piece()));
+        match next.unwrap_or_else(|_| Err(malformed("the body is no Arrow IPC stream"))) {
             Ok(batch) => batch,
             Err(error) => {
                 self.batches.clear();
@@ -162,6 +185,10 @@ impl BatchDecoder for ArrowDecoder {
 
     fn finish(&mut self) -> Result<(), DecodeError> {
         self.check()?;
+        if self.behind.is_some() && !self.batches.is_empty() {
+            return Ok(());
+        }
+        self.behind.take().map_or(Ok(()), Err)?;
         self.batches.finish()?;
         self.mapping().map(|_| ())
     }

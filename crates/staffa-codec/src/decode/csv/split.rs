@@ -2,7 +2,7 @@
 
 /// Finds where records end, piece by piece.
 #[derive(Debug)]
-pub(super) struct Splitter {
+pub(in crate::decode) struct Splitter {
     delimiter: u8,
     place: Place,
 }
@@ -17,19 +17,23 @@ enum Place {
 }
 
 impl Splitter {
-    pub(super) const fn new(delimiter: u8) -> Self {
+    pub(in crate::decode) const fn new(delimiter: u8) -> Self {
         Self {
             delimiter,
             place: Place::CellStart,
         }
     }
 
-    pub(super) fn is_quoted(&self) -> bool {
+    pub(in crate::decode) const fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    pub(in crate::decode) fn is_quoted(&self) -> bool {
         self.place == Place::Quoted
     }
 
     /// Reads on; answers how many of these bytes end the current record.
-    pub(super) fn record_end(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(in crate::decode) fn record_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         loop {
             let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;

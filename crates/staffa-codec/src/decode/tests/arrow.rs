@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::builder::{Int64Builder, ListBuilder};
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Int8Array, Int32Array, Int64Array, LargeStringArray,
+    ListArray, NullArray, RecordBatch, RunArray, StringArray, StringViewArray,
+};
+use arrow_buffer::OffsetBuffer;
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_schema::{DataType, Field};
 use proptest::collection::vec;
 use proptest::prelude::{any, proptest};
 use proptest::sample::Index;
@@ -141,4 +147,77 @@ proptest! {
         }
         let _ = read(&body, chunk);
     }
+}
+
+fn one_column(name: &str, column: ArrayRef) -> Vec<u8> {
+    plain(&[RecordBatch::try_from_iter_with_nullable([(name, column, true)]).unwrap()])
+}
+
+#[test]
+fn what_stands_for_much_by_few_bytes_is_refused() {
+    let text = "x".repeat(10_000);
+    let keys = || Int8Array::from(vec![0; 20]);
+    let large: ArrayRef = Arc::new(LargeStringArray::from(vec![text.as_str()]));
+    let dictionary: ArrayRef = Arc::new(DictionaryArray::new(keys(), large));
+    let ends = Int32Array::from(vec![20]);
+    let runs = RunArray::try_new(&ends, &StringArray::from(vec![text.as_str()])).unwrap();
+    let views = StringViewArray::from(vec![text.as_str()]);
+    let views = arrow_select::take::take(&views, &Int32Array::from(vec![0; 20]), None).unwrap();
+    for column in [dictionary, Arc::new(runs), views] {
+        let kind = column.data_type().clone();
+        let body = one_column("a", column);
+        let read = |held_bytes_max| {
+            let options = DecodeOptions {
+                held_bytes_max,
+                ..DecodeOptions::default()
+            };
+            let mut decoder = decoder(InputFormat::ArrowStream, things(), options);
+            let (batches, outcome) = drive(decoder.as_mut(), [&body[..]]);
+            (batches.len(), outcome.and_then(|()| decoder.finish()))
+        };
+        assert_eq!(read(300_000), (1, Ok(())), "{kind}");
+        let (count, outcome) = read(100_000);
+        let error = outcome.unwrap_err();
+        assert!(
+            error.message.contains("comes to more than"),
+            "{kind}: {error}"
+        );
+        assert_eq!(count, 0);
+    }
+}
+
+#[test]
+fn items_that_take_nothing_are_counted() {
+    let field = Arc::new(Field::new("item", DataType::Null, true));
+    let list = |len: usize| -> ArrayRef {
+        let items = Arc::new(NullArray::new(len));
+        let offsets = OffsetBuffer::from_lengths([len]);
+        Arc::new(ListArray::new(Arc::clone(&field), offsets, items, None))
+    };
+    let error = read(&one_column("j", list(100_000)), 1_000).1.unwrap_err();
+    assert!(error.message.contains("more values"), "{error}");
+    // As many as there are bits for are read, and each is a flaw of its record.
+    let (batches, outcome) = read(&one_column("j", list(3)), 1_000);
+    assert_eq!(outcome, Ok(()));
+    let pointers: Vec<_> = batches[0].errors.iter().map(|e| &*e.pointer).collect();
+    assert_eq!(pointers, ["/j/0", "/j/1", "/j/2"]);
+}
+
+#[test]
+fn the_items_of_one_list_are_told_up_to_a_limit() {
+    let mut lists = ListBuilder::new(Int64Builder::new());
+    lists.append_value((0..70_000).map(|n| (n % 10 > 0).then_some(n)));
+    lists.append_value([Some(1), None]);
+    lists.append_null();
+    lists.append_value([Some(2)]);
+    let (batches, outcome) = read(&one_column("j", Arc::new(lists.finish())), 1 << 20);
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(batches[0].errors.len(), 101);
+    assert_eq!(batches[0].errors[1].pointer, "/j/10");
+    assert_eq!(batches[0].errors[100].pointer, "/j/1");
+    assert_eq!(batches[0].errors[100].index, 1);
+    assert_eq!(batches[1].errors, []);
+    let found: ArrayRef = Arc::clone(&batches[1].properties[9]);
+    assert_eq!(found.len(), 1);
+    assert!(found.is_valid(0));
 }

@@ -175,3 +175,38 @@ fn what_was_complete_before_a_fault_can_be_taken() {
         [2]
     );
 }
+
+#[test]
+fn a_record_that_is_wrong_and_too_large_is_told_alike_however_it_arrives() {
+    let filler = "x".repeat(RECORD_MAX);
+    for (body, code) in [
+        // Wrong within the limit, and wrong behind it.
+        (
+            format!("[{{\"b\":x,\"a\":\"{filler}\"}}]"),
+            DecodeErrorCode::MalformedJson,
+        ),
+        (
+            format!("[{{\"a\":\"{filler}\",\"b\":x}}]"),
+            DecodeErrorCode::TooLarge,
+        ),
+        (
+            format!("[1{}]", "0".repeat(RECORD_MAX)),
+            DecodeErrorCode::TooLarge,
+        ),
+        // The limit cuts a character in two.
+        (
+            format!("[{{\"a\":\"{}\"}}]", "é".repeat(RECORD_MAX)),
+            DecodeErrorCode::TooLarge,
+        ),
+    ] {
+        let read = |size| {
+            let mut decoder = decoder(InputFormat::Json, things(), limited());
+            drive(decoder.as_mut(), body.as_bytes().chunks(size)).1
+        };
+        let error = read(body.len()).unwrap_err();
+        assert_eq!((error.code, error.index), (code, Some(0)));
+        for size in [1_000, RECORD_MAX - 1] {
+            assert_eq!(read(size).unwrap_err(), error);
+        }
+    }
+}

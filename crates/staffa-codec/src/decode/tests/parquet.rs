@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::WriterProperties;
 
 use super::{Seen, drive, small_batches, things};
-use crate::decode::{DecodeError, DecodeErrorCode, DecodeOptions, InputFormat, decoder};
+use crate::decode::{
+    DecodeError, DecodeErrorCode, DecodeOptions, InputFormat, ParquetBatches, decoder,
+};
 
 fn file(texts: Vec<Option<String>>, compression: Compression) -> Vec<u8> {
     let numbers: Int64Array = (0..).take(texts.len()).map(Some).collect();
@@ -109,4 +112,76 @@ fn what_is_held_is_bounded() {
         (batches.len(), outcome.unwrap_err().code),
         (0, DecodeErrorCode::TooLarge)
     );
+}
+
+/// A signed integer as Thrift writes it, in as many bytes as another one took.
+fn integer(value: u64, len: usize) -> Vec<u8> {
+    let bits = |at| u8::try_from((value << 1 >> (7 * at)) & 0x7F).unwrap();
+    let more = |at| if at + 1 < len { 0x80 } else { 0 };
+    (0..len).map(|at| bits(at) | more(at)).collect()
+}
+
+/// A file whose first page and its column say that they unpack to so many bytes.
+fn forged(mut body: Vec<u8>, says: u64) -> bytes::Bytes {
+    let source = bytes::Bytes::from(body.clone());
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(&source)
+        .unwrap();
+    let column = metadata.row_group(0).column(0);
+    // The kind of the page, then how much it unpacks to.
+    let at = usize::try_from(column.data_page_offset()).unwrap();
+    assert_eq!(body[at..at + 3], [0x15, 0, 0x15]);
+    let len = body[at + 3..].iter().take_while(|it| **it >= 0x80).count() + 1;
+    body.splice(at + 3..at + 3 + len, integer(says, len));
+    let was = integer(u64::try_from(column.uncompressed_size()).unwrap(), len);
+    let index = memchr::memmem::rfind(&body, &was).unwrap();
+    body.splice(index..index + len, integer(says, len));
+    bytes::Bytes::from(body)
+}
+
+#[test]
+fn a_page_is_held_to_what_it_says() {
+    let texts = || (0..50).map(|_| Some("x".repeat(10_000))).collect();
+    let gzip = Compression::GZIP(GzipLevel::try_new(6).unwrap());
+    let mut options = small_batches();
+    options.held_bytes_max = 100_000;
+    let open = |body| ParquetBatches::new(body, things(), options.clone()).unwrap_err();
+    // It says less than it unpacks to, and is refused before anything is unpacked.
+    let less = open(forged(file(texts(), gzip), 90_000));
+    assert_eq!(less.code, DecodeErrorCode::MalformedParquet);
+    // It says more than may be held.
+    let body = forged(file(texts(), Compression::SNAPPY), 90_000);
+    let honest = ParquetBatches::new(body.clone(), things(), options.clone());
+    assert!(honest.is_ok(), "{honest:?}");
+    let mut body = body.to_vec();
+    let at = 4 + 3;
+    assert_eq!(body[at..at + 3], integer(90_000, 3));
+    body.splice(at..at + 3, integer(110_000, 3));
+    let more = open(bytes::Bytes::from(body));
+    assert_eq!(more.code, DecodeErrorCode::TooLarge);
+}
+
+#[test]
+fn every_way_of_compression_is_read() {
+    let texts = || {
+        (0..10)
+            .map(|n| (n % 3 > 0).then(|| format!("t{n}")))
+            .collect()
+    };
+    let expected = read(
+        &file(texts(), Compression::UNCOMPRESSED),
+        64,
+        small_batches(),
+    );
+    assert_eq!(expected.1, Ok(()));
+    for compression in [
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+    ] {
+        let found = read(&file(texts(), compression), 64, small_batches());
+        assert_eq!(found, expected, "{compression:?}");
+    }
 }

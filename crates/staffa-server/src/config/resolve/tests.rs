@@ -205,3 +205,15 @@ fn broken_files_name_the_line() {
         "{problems:?}"
     );
 }
+
+#[test]
+fn a_problem_is_one_line_whatever_is_named() {
+    let file = "\"a\\nb\\u001B[2J\" = 1\n";
+    check_problems(
+        &inputs(&[], &[("STAFFA_X\nY", "1")], file),
+        &[
+            r"staffa.toml:1: unknown key a\nb\u{1b}[2J",
+            r"environment: unknown variable STAFFA_X\nY",
+        ],
+    );
+}

@@ -1,0 +1,46 @@
+//! Cancels a job, or removes one that has ended.
+
+use staffa_domain::RecordId;
+
+use crate::commands::Commands;
+use crate::context::{Context, Stage};
+use crate::error::Error;
+use crate::jobs::{self, Job, find};
+
+impl Commands {
+    /// Cancels a job that has not ended, on whatever server it is, and answers it: nothing of
+    /// it is stored then, unless it came to its end first, as its state tells. A job that has
+    /// ended is removed with its errors, and none is answered.
+    pub async fn cancel_job(&self, ctx: &Context, id: RecordId) -> Result<Option<Job>, Error> {
+        let found = find(&self.catalog, &*self.reader, id);
+        let found = ctx.time_async(Stage::Engine, found).await?;
+        let (head, end) = found.ok_or(Error::JobNotFound)?;
+        let live = self.jobs.find(id);
+        if end.is_some() {
+            if let Some(live) = live {
+                // It only looks up what failed.
+                live.cancelled.cancel();
+                live.wait().await;
+            }
+            self.remove_job(id).await?;
+            return Ok(None);
+        }
+        let end = match &live {
+            Some(live) => live.cancelled_end(),
+            None => jobs::cancelled(&head),
+        };
+        // Once this is stored the job can store nothing any more.
+        let is_cancelled = ctx
+            .time_async(Stage::Engine, self.store_end(id, &end))
+            .await?;
+        if let Some(live) = live {
+            if is_cancelled {
+                live.cancelled.cancel();
+            }
+            live.wait().await;
+        }
+        let found = find(&self.catalog, &*self.reader, id).await?;
+        let (head, end) = found.ok_or(Error::JobNotFound)?;
+        Ok(Some(head.job(end.as_ref())))
+    }
+}

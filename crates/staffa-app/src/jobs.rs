@@ -1,0 +1,148 @@
+//! Jobs: bulk writes whose request is answered once their body is safe, and which end later.
+//!
+//! A job has two records of internal schemas. The first, made before the request is answered,
+//! says what was asked for. The second, made with its end, has the id of the job as well; where
+//! the job stored anything it is part of that commit. Whoever stores it first decides how the
+//! job ended, so that a job stores once at most, however often it is run.
+
+mod errors;
+mod keep;
+mod live;
+mod record;
+mod request;
+mod run;
+
+use serde::{Deserialize, Serialize};
+use staffa_domain::{RecordId, Timestamp};
+
+pub(crate) use keep::cancelled;
+pub use live::Jobs;
+pub(crate) use live::{Live, Place};
+pub(crate) use record::{End, Head, Started, find};
+pub(crate) use request::JobRequest;
+pub(crate) use run::Launch;
+
+use crate::commands::IngestReport;
+use crate::error::Error;
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It waits for others.
+    Queued,
+    /// It is under way; nothing of it is stored.
+    Running,
+    /// Every record is stored.
+    Succeeded,
+    /// Some records are stored, the others failed.
+    Partial,
+    /// Nothing is stored.
+    Failed,
+    /// It was cancelled, and nothing is stored.
+    Cancelled,
+    /// It was cut off and cannot be run again; nothing is stored.
+    Interrupted,
+}
+
+impl JobState {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether nothing more will come of it.
+    pub const fn is_end(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+/// What became of the records of a job so far. Until it ends, nothing is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Records that were read.
+    pub received: u64,
+    /// Records added.
+    pub inserted: u64,
+    /// Records changed.
+    pub updated: u64,
+    /// Records left alone because their key was taken.
+    pub ignored: u64,
+    /// Records removed.
+    pub deleted: u64,
+    /// Records that failed.
+    pub failed: u64,
+    /// Whether there were more errors than are told.
+    pub errors_truncated: bool,
+}
+
+impl Tally {
+    fn of(report: &IngestReport) -> Self {
+        Self {
+            received: report.received,
+            inserted: report.receipt.inserted,
+            updated: report.receipt.updated,
+            ignored: report.receipt.ignored,
+            deleted: report.receipt.deleted,
+            failed: report.failed,
+            errors_truncated: report.errors_truncated,
+        }
+    }
+
+    /// What the job has come to, by what is wrong and what is stored.
+    const fn state(&self) -> JobState {
+        let stored = self.inserted + self.updated + self.ignored + self.deleted;
+        match (self.failed, stored) {
+            (0, _) => JobState::Succeeded,
+            (_, 0) => JobState::Failed,
+            _ => JobState::Partial,
+        }
+    }
+}
+
+/// Why a job failed as a whole, in the words of the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The stable code.
+    pub code: String,
+    /// Why, for a person.
+    pub detail: String,
+}
+
+/// Names an error as the transport does: its table of codes is the only one.
+pub type TellFailure = fn(Error) -> Failure;
+
+/// A job as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its identity.
+    pub id: RecordId,
+    /// The schema that it writes to.
+    pub schema: String,
+    /// How far it is.
+    pub state: JobState,
+    /// When its request was accepted.
+    pub created_at: Timestamp,
+    /// When anything was last known of it.
+    pub updated_at: Timestamp,
+    /// When its last run began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The length of its body, as it was sent.
+    pub bytes: u64,
+    /// How much of that was read.
+    pub bytes_read: u64,
+    /// What became of the records.
+    pub tally: Tally,
+    /// Why it failed as a whole.
+    pub failure: Option<Failure>,
+}

@@ -1,0 +1,267 @@
+//! Fences: values of one field, taken at random from the records and sorted, so that between
+//! two neighbours lie about as many records as between any other two.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use duckdb::Connection;
+use parking_lot::Mutex;
+use staffa_domain::{Field, PropertyType, SchemaSnapshot, Sort, Value};
+
+use crate::error::Fault;
+use crate::sql::select;
+use crate::types::value_at;
+
+/// How many fields have fences at a time.
+const FIELDS_MAX: usize = 16;
+/// How many characters of a text a fence has. A prefix is as good a guess.
+const TEXT_MAX: usize = 32;
+/// Making fences anew may take the hundredth part of the time.
+const PAUSE_FACTOR: u32 = 100;
+/// The least time between two makings.
+const PAUSE_MIN: Duration = Duration::from_secs(10);
+
+/// When fences are made, and how many.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// How many a field has at most. More make a page's stretch shorter and cost memory: a
+    /// number takes 32 bytes, a text up to twice that.
+    pub(super) fences_max: usize,
+    /// From how many records on they pay.
+    pub(super) records_min: u64,
+    /// The offset from which counting what is left out costs less than sorting it.
+    pub(super) deep_offset: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            fences_max: 1 << 16,
+            records_min: 200_000,
+            deep_offset: 5_000,
+        }
+    }
+}
+
+/// The fences of one field.
+#[derive(Debug)]
+pub(super) struct Fence {
+    /// The values, ascending.
+    values: Vec<Value>,
+    /// How many records lie between two neighbours, about.
+    stretch: f64,
+}
+
+/// A field of one version of a schema.
+type Key = (String, u32, Field);
+
+#[derive(Debug)]
+struct Kept {
+    /// None where the records are too few.
+    fence: Option<Arc<Fence>>,
+    made: Instant,
+    took: Duration,
+    is_being_made: bool,
+}
+
+/// The fences that were asked for last.
+#[derive(Debug, Default)]
+pub(crate) struct Fences {
+    pub(super) sizes: Sizes,
+    of_fields: Mutex<HashMap<Key, Kept>>,
+}
+
+impl Fences {
+    #[cfg(test)]
+    pub(super) fn with(sizes: Sizes) -> Self {
+        Self {
+            sizes,
+            ..Self::default()
+        }
+    }
+
+    /// The fences of a field; none where there are not records enough, or while somebody else
+    /// makes them for the first time.
+    pub(super) fn of(
+        &self,
+        connection: &Connection,
+        schema: &SchemaSnapshot,
+        field: Field,
+    ) -> Result<Option<Arc<Fence>>, Fault> {
+        let key = (schema.name().to_owned(), schema.version(), field);
+        if let Some(fence) = self.known(&key) {
+            return Ok(fence);
+        }
+        let started = Instant::now();
+        let made = make(connection, schema, field, self.sizes);
+        let mut fences = self.of_fields.lock();
+        match made {
+            Ok(fence) => {
+                let kept = Kept {
+                    fence: fence.clone(),
+                    made: Instant::now(),
+                    took: started.elapsed(),
+                    is_being_made: false,
+                };
+                fences.insert(key, kept);
+                Ok(fence)
+            }
+            Err(fault) => {
+                fences.remove(&key);
+                Err(fault)
+            }
+        }
+    }
+
+    /// What is kept, unless it is the caller's turn to make it.
+    fn known(&self, key: &Key) -> Option<Option<Arc<Fence>>> {
+        let mut fences = self.of_fields.lock();
+        if let Some(kept) = fences.get_mut(key) {
+            let pause = (kept.took * PAUSE_FACTOR).max(PAUSE_MIN);
+            if kept.is_being_made || kept.made.elapsed() < pause {
+                return Some(kept.fence.clone());
+            }
+            kept.is_being_made = true;
+            return None;
+        }
+        if fences.len() >= FIELDS_MAX {
+            let oldest = fences.iter().filter(|(_, kept)| !kept.is_being_made);
+            let oldest = oldest.min_by_key(|(_, kept)| kept.made);
+            match oldest.map(|(key, _)| key.clone()) {
+                Some(oldest) => fences.remove(&oldest),
+                None => return Some(None),
+            };
+        }
+        let kept = Kept {
+            fence: None,
+            made: Instant::now(),
+            took: Duration::ZERO,
+            is_being_made: true,
+        };
+        fences.insert(key.clone(), kept);
+        None
+    }
+}
+
+fn make(
+    connection: &Connection,
+    schema: &SchemaSnapshot,
+    field: Field,
+    sizes: Sizes,
+) -> Result<Option<Arc<Fence>>, Fault> {
+    let found = select::count(schema, None).fetch(connection)?;
+    let count = found.first().map(|batch| value_at(batch.column(0), 0));
+    let records = match count {
+        Some(Value::Integer(records)) => u64::try_from(records).unwrap_or(0),
+        _ => 0,
+    };
+    if records < sizes.records_min {
+        return Ok(None);
+    }
+    let text_max = matches!(field.property_type(schema), PropertyType::String).then_some(TEXT_MAX);
+    let sample = select::sample(schema, field, sizes.fences_max, text_max).fetch(connection)?;
+    let values: Vec<Value> = sample
+        .iter()
+        .flat_map(|batch| (0..batch.num_rows()).map(|row| value_at(batch.column(0), row)))
+        .collect();
+    #[expect(clippy::cast_precision_loss, reason = "a guess")]
+    let stretch = records as f64 / sizes.fences_max as f64;
+    Ok(Some(Arc::new(Fence { values, stretch })))
+}
+
+/// Fences from the front of an order to its end, whichever its direction.
+#[derive(Debug)]
+pub(super) struct Ladder {
+    fence: Arc<Fence>,
+    pub(super) key: Sort,
+}
+
+impl Ladder {
+    pub(super) const fn new(fence: Arc<Fence>, key: Sort) -> Self {
+        Self { fence, key }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.fence.values.len()
+    }
+
+    /// The fence at a place of the order; none beyond its end.
+    pub(super) fn at(&self, place: usize) -> Option<&Value> {
+        let values = &self.fence.values;
+        if self.key.descending {
+            values.get(values.len().checked_sub(place + 1)?)
+        } else {
+            values.get(place)
+        }
+    }
+
+    /// The place of the first fence that comes after a value.
+    pub(super) fn after(&self, value: &Value) -> usize {
+        let values = &self.fence.values;
+        if self.key.descending {
+            values.len() - values.partition_point(|fence| is_less(fence, value, false))
+        } else {
+            values.partition_point(|fence| is_less(fence, value, true))
+        }
+    }
+
+    /// How many fences so many records take, about.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a guess of what is not negative"
+    )]
+    pub(super) fn fences_of(&self, records: u64) -> usize {
+        (records as f64 / self.fence.stretch).ceil() as usize
+    }
+}
+
+fn is_less(fence: &Value, value: &Value, or_equal: bool) -> bool {
+    let order = fence.compare(value);
+    order.is_some_and(|order| order.is_lt() || (or_equal && order.is_eq()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use staffa_domain::{Field, Sort, Value};
+
+    use super::{Fence, Ladder};
+
+    fn ladder(descending: bool) -> Ladder {
+        let values = [1, 3, 3, 5, 9].map(Value::Integer).to_vec();
+        let stretch = 10.0;
+        let key = Sort {
+            field: Field::Version,
+            descending,
+            nulls_first: false,
+        };
+        Ladder::new(Arc::new(Fence { values, stretch }), key)
+    }
+
+    #[test]
+    fn places_count_from_the_front_of_the_order() {
+        for (value, up, down) in [
+            (0, 0, 5),
+            (1, 1, 5),
+            (3, 3, 4),
+            (4, 3, 2),
+            (9, 5, 1),
+            (10, 5, 0),
+        ] {
+            let value = Value::Integer(value);
+            assert_eq!(ladder(false).after(&value), up, "{value}");
+            assert_eq!(ladder(true).after(&value), down, "{value}");
+        }
+        assert_eq!(ladder(false).at(0), Some(&Value::Integer(1)));
+        assert_eq!(ladder(true).at(0), Some(&Value::Integer(9)));
+        assert_eq!(ladder(true).at(4), Some(&Value::Integer(1)));
+        assert_eq!(ladder(true).at(5), None);
+        assert_eq!(ladder(false).at(5), None);
+        assert_eq!(ladder(false).fences_of(51), 6);
+    }
+}

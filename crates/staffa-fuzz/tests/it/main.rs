@@ -1,0 +1,3 @@
+//! Every seed keeps what its target promises, and the targets are the same everywhere.
+
+mod seeds;

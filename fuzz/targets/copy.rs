@@ -1,0 +1,4 @@
+//! Any bytes for the target `copy`.
+#![no_main]
+
+staffa_fuzz_targets::target!("copy");

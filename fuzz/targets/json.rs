@@ -1,0 +1,4 @@
+//! Any bytes for the target `json`.
+#![no_main]
+
+staffa_fuzz_targets::target!("json");

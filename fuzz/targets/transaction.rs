@@ -1,0 +1,4 @@
+//! Any bytes for the target `transaction`.
+#![no_main]
+
+staffa_fuzz_targets::target!("transaction");
