@@ -30,7 +30,7 @@ pub use evolve_schema::{EvolveSchema, EvolvedSchema};
 pub use ingest_records::{IngestRecords, IngestReport, OnError};
 pub use read_modify_write::Precondition;
 pub use run_transaction::StepResult;
-pub(crate) use sink::decode_options;
+
 
 use crate::catalog::Catalog;
 use crate::jobs::Jobs;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use staffa_codec::decode::DecodeOptions;
+
 /// What one request may ask for at most. Beyond each is a clear error, never a slow death.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -70,6 +72,18 @@ impl Default for Limits {
             jobs_queued_max: 100,
             spool_bytes_max: 10 << 30,
             jobs_kept_for: Duration::from_hours(7 * 24),
+        }
+    }
+}
+
+impl Limits {
+    /// How records are read under these limits.
+    pub(crate) fn decode_options(&self) -> DecodeOptions {
+        DecodeOptions {
+            record_bytes_max: self.record_bytes_max,
+            held_bytes_max: self.body_bytes_max,
+            depth_max: self.json_depth_max,
+            ..DecodeOptions::default()
         }
     }
 }

@@ -5,6 +5,7 @@ mod checksum_records;
 mod count_records;
 mod get_job;
 mod get_record;
+mod infer_schema;
 mod list_records;
 mod list_schemas;
 mod list_versions;
@@ -20,6 +21,7 @@ use staffa_domain::{RecordId, SchemaSnapshot};
 
 pub use aggregate_records::GroupView;
 pub use checksum_records::Checksum;
+pub use infer_schema::{InferSchema, SampleSize, infer_schema};
 pub use list_records::{CountMode, ListRecords, RecordPage, StartAt};
 pub use list_schemas::SchemaView;
 pub use list_versions::VersionView;

@@ -18,6 +18,7 @@ mod ndjson;
 mod raw;
 mod record;
 mod rows;
+mod sample;
 mod transaction;
 mod value;
 mod walk;
@@ -37,6 +38,7 @@ pub use envelope::{EnvelopeDecoder, Shape};
 pub use error::{DecodeError, DecodeErrorCode};
 pub use merge::MergePatch;
 pub use raw::RawRecords;
+pub use sample::{SampleOptions, Sampler};
 pub use transaction::{
     Step, TransactionProblem, TransactionReader, Unresolved, Verb, find_member, read_text,
     resolve_references,

@@ -14,6 +14,7 @@ pub mod record;
 
 pub mod change;
 
+pub mod infer;
 pub mod operation;
 pub mod query;
 pub mod refusal;

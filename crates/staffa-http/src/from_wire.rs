@@ -12,6 +12,7 @@ pub(crate) mod precondition;
 pub(crate) mod prefer;
 pub(crate) mod query_body;
 pub(crate) mod question;
+pub(crate) mod sample;
 pub(crate) mod stream;
 
 pub(crate) use body::JsonBody;

@@ -10,6 +10,7 @@ pub(crate) enum Operation {
     DescribeJsonSchema,
     EvolveSchema,
     DropSchema,
+    InferSchema,
     ListVersions,
     DescribeVersion,
     CreateRecordEnveloped,
@@ -55,27 +56,23 @@ const fn route(method: Method, path: &'static str, operation: Operation) -> Rout
     }
 }
 
+/// Where one schema is.
+pub(crate) const SCHEMA: &str = "/api/v1/schemas/{name}";
+
+/// Where samples are sent. A schema may have this name too: whatever other methods there are
+/// on [`SCHEMA`] are there as well.
+pub(crate) const INFER: &str = "/api/v1/schemas/infer";
+
 /// Where the records of one schema are.
 pub(crate) const RECORDS: &str = "/api/v1/records/{schema}";
 
 /// The routes in the order in which documentation lists them; those of a path stand together.
 pub(crate) const ROUTES: &[Route] = &[
     route(Method::GET, "/api/v1/schemas", Operation::ListSchemas),
-    route(
-        Method::GET,
-        "/api/v1/schemas/{name}",
-        Operation::DescribeSchema,
-    ),
-    route(
-        Method::PUT,
-        "/api/v1/schemas/{name}",
-        Operation::EvolveSchema,
-    ),
-    route(
-        Method::DELETE,
-        "/api/v1/schemas/{name}",
-        Operation::DropSchema,
-    ),
+    route(Method::POST, INFER, Operation::InferSchema),
+    route(Method::GET, SCHEMA, Operation::DescribeSchema),
+    route(Method::PUT, SCHEMA, Operation::EvolveSchema),
+    route(Method::DELETE, SCHEMA, Operation::DropSchema),
     route(
         Method::GET,
         "/api/v1/schemas/{name}/versions",

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::frame::Api;
 use crate::problem::{Code, Problem};
-use crate::route_table::{Operation, ROUTES, Route};
+use crate::route_table::{INFER, Operation, ROUTES, Route, SCHEMA};
 use crate::routes;
 use crate::state::{ApiState, MetricsText, Shared};
 
@@ -33,7 +33,13 @@ fn build<'a>(
     let table: Vec<&Route> = table.collect();
     let mut router = Router::new();
     for of_path in table.chunk_by(|one, next| one.path == next.path) {
-        router = router.route(of_path[0].path, methods(of_path));
+        let path = of_path[0].path;
+        let mut of_path = of_path.to_vec();
+        if path == INFER {
+            // This path hides that of a schema which is called so.
+            of_path.extend(ROUTES.iter().filter(|route| route.path == SCHEMA));
+        }
+        router = router.route(path, methods(&of_path));
     }
     if let Some(metrics) = metrics {
         let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
@@ -93,6 +99,7 @@ fn handler(route: &Route) -> MethodRouter<Shared> {
         Operation::DescribeSchema => on(method, routes::describe_schema::describe_schema),
         Operation::EvolveSchema => on(method, routes::evolve_schema::evolve_schema),
         Operation::DropSchema => on(method, routes::drop_schema::drop_schema),
+        Operation::InferSchema => on(method, routes::infer_schema::infer_schema),
         Operation::ListVersions => on(method, routes::list_versions::list_versions),
         Operation::DescribeVersion => on(method, routes::describe_version::describe_version),
         Operation::DescribeJsonSchema => {

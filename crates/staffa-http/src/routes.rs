@@ -17,6 +17,7 @@ pub(crate) mod evolve_schema;
 pub(crate) mod get_job;
 pub(crate) mod get_record;
 pub(crate) mod health;
+pub(crate) mod infer_schema;
 pub(crate) mod ingest_records;
 pub(crate) mod list_records;
 pub(crate) mod list_schemas;

@@ -8,6 +8,7 @@ pub(crate) mod ids;
 pub(crate) mod job;
 pub(crate) mod page;
 pub(crate) mod pieces;
+pub(crate) mod proposal;
 pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod schema;

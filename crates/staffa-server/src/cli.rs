@@ -5,10 +5,12 @@ mod copy;
 mod demo;
 mod export;
 mod import;
+mod infer;
 mod init;
 mod schema;
 mod serve;
 mod settings;
+mod source;
 mod transfer;
 
 use std::fmt;

@@ -11,6 +11,7 @@ pub mod concurrency;
 pub mod evolution;
 pub mod execute;
 pub mod filters;
+pub mod histories;
 pub mod isolation;
 pub mod modes;
 pub mod order;

@@ -6,7 +6,6 @@ use staffa_codec::question::QuestionProblem;
 use staffa_domain::{DecodedBatch, Operation, validate};
 
 use crate::commands::Commands;
-use crate::commands::sink::decode_options;
 use crate::context::{Context, Stage};
 use crate::error::Error;
 use crate::once::Done;
@@ -43,7 +42,7 @@ impl Commands {
             return Err(missing("schema_name").into());
         };
         let schema = self.catalog.get(name)?;
-        envelope.resolve(schema, decode_options(&self.limits))?;
+        envelope.resolve(schema, self.limits.decode_options())?;
         envelope.finish()?;
         if envelope.shape() != Some(Shape::Object) {
             return Err(wrong_shape("one record, an object").into());

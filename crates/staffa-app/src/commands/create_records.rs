@@ -9,7 +9,7 @@ use staffa_domain::{RecordId, SchemaSnapshot, WriteMode};
 
 use crate::body::{BodyError, ByteStream, SLICE_BYTES, slices};
 use crate::commands::create_record::{missing, wrong_shape};
-use crate::commands::sink::{Sink, SinkOptions, decode_options};
+use crate::commands::sink::{Sink, SinkOptions};
 use crate::commands::{Commands, OnError};
 use crate::context::{Context, Stage};
 use crate::error::Error;
@@ -123,7 +123,7 @@ impl Commands {
     ) -> Result<Sink<'a>, Error> {
         let name = envelope.schema_name().unwrap_or_default();
         let schema = self.catalog.get(name)?;
-        envelope.resolve(Arc::clone(&schema), decode_options(&self.limits))?;
+        envelope.resolve(Arc::clone(&schema), self.limits.decode_options())?;
         Ok(Sink::new(self, ctx, schema, options.clone()))
     }
 

@@ -9,7 +9,7 @@ use staffa_codec::decode::{
 use staffa_domain::{RecordError, RecordId, WriteReceipt};
 
 use crate::body::{BodyError, ByteStream};
-use crate::commands::sink::{Sink, SinkOptions, decode_options};
+use crate::commands::sink::{Sink, SinkOptions};
 use crate::commands::{BulkMode, Commands, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
@@ -94,7 +94,7 @@ impl Commands {
         let mode = request
             .mode
             .resolve(&schema, request.on_conflict.as_deref())?;
-        let mut options = decode_options(&self.limits);
+        let mut options = self.limits.decode_options();
         options.csv = request.csv.clone();
         options.parts = mode.takes_parts();
         let plain = Plain {

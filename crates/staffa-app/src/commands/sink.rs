@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, new_null_array};
-use staffa_codec::decode::{CsvOptions, DecodeOptions};
 use staffa_domain::ports::WriteSession;
 use staffa_domain::{
     DecodedBatch, Given, OnRefusal, Operation, RecordError, RecordId, Refusal, RefusalReason,
@@ -15,19 +14,7 @@ use staffa_domain::{
 use crate::commands::{Commands, CreatedRecords, IngestReport, OnError, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
-use crate::limits::Limits;
 use crate::once::{Done, Once, Told};
-
-/// How records are read under these limits.
-pub(crate) fn decode_options(limits: &Limits) -> DecodeOptions {
-    DecodeOptions {
-        record_bytes_max: limits.record_bytes_max,
-        held_bytes_max: limits.body_bytes_max,
-        depth_max: limits.json_depth_max,
-        csv: CsvOptions::default(),
-        ..DecodeOptions::default()
-    }
-}
 
 /// What a sink does with records and their errors.
 #[derive(Debug, Clone)]

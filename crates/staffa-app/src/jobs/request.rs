@@ -5,7 +5,7 @@ use staffa_codec::decode::{Compression, CsvOptions, DecodeOptions, InputFormat};
 use staffa_domain::StorageError;
 
 use crate::body::ByteStream;
-use crate::commands::{BulkMode, IngestRecords, OnError, Return, decode_options};
+use crate::commands::{BulkMode, IngestRecords, OnError, Return};
 use crate::limits::Limits;
 
 const FORMATS: [(InputFormat, &str); 5] = [
@@ -104,7 +104,7 @@ impl JobRequest {
     pub(crate) fn options(&self, limits: &Limits) -> DecodeOptions {
         DecodeOptions {
             csv: self.csv(),
-            ..decode_options(limits)
+            ..limits.decode_options()
         }
     }
 

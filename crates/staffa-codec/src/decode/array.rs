@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use staffa_domain::DecodedBatch;
-use staffa_domain::error::RecordErrorCode;
 use staffa_domain::schema::SchemaSnapshot;
 
 use super::cursor::{Cursor, Fault, FaultKind};
 use super::frame::Framer;
-use super::record::RecordReader;
+use super::record::{JsonRecords, RecordReader};
 use super::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
 /// What may come next.
@@ -30,8 +29,8 @@ enum State {
 
 /// Reads an array of records. A record that lies within one chunk is read where it is.
 #[derive(Debug)]
-pub(super) struct ArrayDecoder {
-    reader: RecordReader,
+pub(super) struct ArrayDecoder<R = RecordReader> {
+    pub(super) reader: R,
     state: State,
     is_single: bool,
     tail: Vec<u8>,
@@ -42,14 +41,7 @@ pub(super) struct ArrayDecoder {
 
 impl ArrayDecoder {
     pub(super) fn new(schema: Arc<SchemaSnapshot>, options: DecodeOptions) -> Self {
-        Self {
-            reader: RecordReader::new(schema, options, false),
-            state: State::Start,
-            is_single: false,
-            tail: Vec::new(),
-            framer: Framer::default(),
-            offset: 0,
-        }
+        Self::over(RecordReader::new(schema, options, false))
     }
 
     /// Reads one object instead of an array.
@@ -59,6 +51,41 @@ impl ArrayDecoder {
             state: State::Next,
             ..Self::new(schema, options)
         }
+    }
+}
+
+impl<R: JsonRecords> ArrayDecoder<R> {
+    pub(super) fn over(reader: R) -> Self {
+        Self {
+            reader,
+            state: State::Start,
+            is_single: false,
+            tail: Vec::new(),
+            framer: Framer::default(),
+            offset: 0,
+        }
+    }
+
+    /// Reads all of a chunk.
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
+        let read = self.consume(chunk)?;
+        if read < chunk.len() {
+            return Err(self.malformed(0, "expected nothing after the end"));
+        }
+        Ok(())
+    }
+
+    /// Says that the body is over.
+    pub(super) fn end(&mut self) -> Result<(), DecodeError> {
+        if self.state == State::Within {
+            // Wrong and cut off is wrong first.
+            self.check_begun(self.offset - self.tail.len() as u64)?;
+        }
+        if self.state != State::Done {
+            let error = DecodeError::new(DecodeErrorCode::Truncated, "the body ends too early");
+            return Err(error.at_byte(self.offset).at_index(self.reader.index()));
+        }
+        Ok(())
     }
 
     /// Says where in the body the next chunk starts.
@@ -140,10 +167,10 @@ impl ArrayDecoder {
     ) -> Result<usize, DecodeError> {
         if chunk[at] == b'{' {
             // One that is too large is told of as if it had come in pieces.
-            let most = at.saturating_add(self.reader.rows.options.record_bytes_max);
+            let most = at.saturating_add(self.reader.record_bytes_max());
             match self.reader.read(&chunk[..text.min(most)], at) {
                 Ok(end) => {
-                    self.reader.rows.commit(end - at);
+                    self.reader.commit(end - at);
                     self.state = if self.is_single {
                         State::Done
                     } else {
@@ -154,9 +181,9 @@ impl ArrayDecoder {
                 Err(Fault {
                     kind: FaultKind::End,
                     ..
-                }) => self.reader.rows.roll_back(),
+                }) => self.reader.roll_back(),
                 Err(fault) => {
-                    self.reader.rows.roll_back();
+                    self.reader.roll_back();
                     return Err(self.malformed(fault.at, fault.why()));
                 }
             }
@@ -171,7 +198,7 @@ impl ArrayDecoder {
     /// where it is wrong.
     fn extend_tail(&mut self, bytes: &[u8], at: usize) -> Result<(), DecodeError> {
         let start = self.offset + at as u64 - self.tail.len() as u64;
-        let most = self.reader.rows.options.record_bytes_max;
+        let most = self.reader.record_bytes_max();
         let room = most - self.tail.len();
         self.tail.extend_from_slice(&bytes[..bytes.len().min(room)]);
         if bytes.len() <= room {
@@ -180,7 +207,7 @@ impl ArrayDecoder {
         self.check_begun(start)?;
         let message = format!("a record is larger than {most} bytes");
         let error = DecodeError::new(DecodeErrorCode::TooLarge, message);
-        Err(error.at_index(self.reader.rows.index()))
+        Err(error.at_index(self.reader.index()))
     }
 
     /// Says what is wrong with the beginning of a record that does not end here.
@@ -194,7 +221,7 @@ impl ArrayDecoder {
         }
         let text = valid_prefix(&tail);
         let read = self.look_at(&tail[..text]);
-        self.reader.rows.roll_back();
+        self.reader.roll_back();
         let fault = match read {
             Err(fault) if matches!(fault.kind, FaultKind::Syntax(_)) => fault,
             _ if text < tail.len() => Fault::syntax(text, "the text is not UTF-8"),
@@ -209,7 +236,7 @@ impl ArrayDecoder {
         if text.first() == Some(&b'{') {
             return self.reader.read(text, 0).map(|_| ());
         }
-        self.reader.tools.skip(&mut Cursor::new(text, 0))
+        self.reader.skip(&mut Cursor::new(text, 0))
     }
 
     /// Reads the record that is whole in the tail; the body has been read up to `end`.
@@ -217,7 +244,7 @@ impl ArrayDecoder {
         let tail = std::mem::take(&mut self.tail);
         let start = end - tail.len() as u64;
         if let Err(fault) = self.try_tail(&tail) {
-            self.reader.rows.roll_back();
+            self.reader.roll_back();
             let error = self.malformed(0, fault.why());
             return Err(error.at_byte(start + fault.at as u64));
         }
@@ -253,11 +280,11 @@ impl ArrayDecoder {
                     "expected a comma or the end of the array",
                 ));
             }
-            self.reader.rows.commit(tail.len());
+            self.reader.commit(tail.len());
             return Ok(());
         }
         let mut cursor = Cursor::new(tail, 0);
-        self.reader.tools.skip(&mut cursor)?;
+        self.reader.skip(&mut cursor)?;
         if cursor.at < tail.len() {
             return Err(Fault::syntax(
                 cursor.at,
@@ -265,9 +292,7 @@ impl ArrayDecoder {
             ));
         }
         let message = "a record must be an object".to_owned();
-        self.reader
-            .rows
-            .fail(RecordErrorCode::Malformed, message, tail, tail.len());
+        self.reader.fail(message, tail);
         Ok(())
     }
 
@@ -275,7 +300,7 @@ impl ArrayDecoder {
     fn malformed(&self, at: usize, why: &str) -> DecodeError {
         DecodeError::new(DecodeErrorCode::MalformedJson, why)
             .at_byte(self.offset + at as u64)
-            .at_index(self.reader.rows.index())
+            .at_index(self.reader.index())
     }
 }
 
@@ -292,11 +317,7 @@ pub(super) fn valid_prefix(bytes: &[u8]) -> usize {
 
 impl BatchDecoder for ArrayDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
-        let read = self.consume(chunk)?;
-        if read < chunk.len() {
-            return Err(self.malformed(0, "expected nothing after the end"));
-        }
-        Ok(())
+        self.feed(chunk)
     }
 
     fn take(&mut self) -> Option<DecodedBatch> {
@@ -304,16 +325,7 @@ impl BatchDecoder for ArrayDecoder {
     }
 
     fn finish(&mut self) -> Result<(), DecodeError> {
-        if self.state == State::Within {
-            // Wrong and cut off is wrong first.
-            self.check_begun(self.offset - self.tail.len() as u64)?;
-        }
-        if self.state != State::Done {
-            let error = DecodeError::new(DecodeErrorCode::Truncated, "the body ends too early");
-            return Err(error
-                .at_byte(self.offset)
-                .at_index(self.reader.rows.index()));
-        }
+        self.end()?;
         self.reader.rows.flush_last();
         Ok(())
     }

@@ -9,9 +9,12 @@ mod pages;
 mod parquet;
 mod stream;
 
+pub(super) use convert::{Flaw, convert};
 pub use parquet::ParquetBatches;
-pub(super) use parquet::ParquetDecoder;
-pub(super) use stream::ArrowDecoder;
+pub(super) use parquet::{
+    DAMAGED, ParquetDecoder, hold, malformed as malformed_parquet, open_file,
+};
+pub(super) use stream::{ArrowDecoder, StreamBatches};
 
 use super::{DecodeError, DecodeErrorCode};
 

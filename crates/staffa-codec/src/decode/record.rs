@@ -10,6 +10,34 @@ use super::cursor::{Cursor, Fault};
 use super::rows::{Rows, excerpt, name_pointer};
 use super::value::{Tools, Trouble, read_value};
 
+/// What becomes of the records of a JSON body, however they are cut out of it.
+pub(super) trait JsonRecords: std::fmt::Debug + Send {
+    /// Reads the object that starts at `start`; answers where it ends. After a fault it must be
+    /// rolled back or failed, else committed.
+    fn read(&mut self, bytes: &[u8], start: usize) -> Result<usize, Fault>;
+
+    /// Reads past a value, checking its grammar.
+    fn skip(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault>;
+
+    /// Says on which line the next record starts.
+    fn at_line(&mut self, line: u64);
+
+    /// Ends the record, which took `bytes` of input.
+    fn commit(&mut self, bytes: usize);
+
+    /// Forgets the record that was begun.
+    fn roll_back(&mut self);
+
+    /// Ends a record that cannot be read at all.
+    fn fail(&mut self, why: String, record: &[u8]);
+
+    /// The index in the body of the record that is being read.
+    fn index(&self) -> u64;
+
+    /// The most bytes of one record.
+    fn record_bytes_max(&self) -> usize;
+}
+
 /// Unknown names that are remembered per record, to find those that come twice.
 const UNKNOWN_MAX: usize = 100;
 
@@ -77,9 +105,7 @@ impl RecordReader {
         }
     }
 
-    /// Reads the object that starts at `start`; answers where it ends. The row is complete
-    /// but not committed; after a fault it must be rolled back or failed.
-    pub(super) fn read(&mut self, bytes: &[u8], start: usize) -> Result<usize, Fault> {
+    fn read_object(&mut self, bytes: &[u8], start: usize) -> Result<usize, Fault> {
         let mut cursor = Cursor::new(bytes, start);
         cursor.expect(b'{', "a record must be an object")?;
         self.generation += 1;
@@ -235,5 +261,44 @@ impl RecordReader {
                 self.rows.push_absent(position);
             }
         }
+    }
+}
+
+impl JsonRecords for RecordReader {
+    #[inline]
+    fn read(&mut self, bytes: &[u8], start: usize) -> Result<usize, Fault> {
+        self.read_object(bytes, start)
+    }
+
+    fn skip(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+        self.tools.skip(cursor)
+    }
+
+    #[inline]
+    fn at_line(&mut self, line: u64) {
+        self.rows.line = Some(line);
+    }
+
+    #[inline]
+    fn commit(&mut self, bytes: usize) {
+        self.rows.commit(bytes);
+    }
+
+    fn roll_back(&mut self) {
+        self.rows.roll_back();
+    }
+
+    fn fail(&mut self, why: String, record: &[u8]) {
+        let code = RecordErrorCode::Malformed;
+        self.rows.fail(code, why, record, record.len());
+    }
+
+    fn index(&self) -> u64 {
+        self.rows.index()
+    }
+
+    #[inline]
+    fn record_bytes_max(&self) -> usize {
+        self.rows.options.record_bytes_max
     }
 }

@@ -8,6 +8,11 @@ use super::write::write_schema;
 
 /// The canonical document as YAML: reading it gives the same schema back.
 pub fn write_yaml(schema: &Schema) -> String {
+    write_commented(schema, |_| String::new())
+}
+
+/// The same with a comment beside each property for which there is one, given its position.
+pub(super) fn write_commented(schema: &Schema, beside: impl Fn(usize) -> String) -> String {
     let mut out = String::new();
     let document = write_schema(schema);
     let entries = document.as_object().into_iter().flatten();
@@ -16,9 +21,14 @@ pub fn write_yaml(schema: &Schema) -> String {
         out.push(':');
         match value {
             Json::Array(items) if key == "properties" => {
-                for property in items {
+                for (position, property) in items.iter().enumerate() {
                     out.push_str("\n  - ");
                     push_flow(&mut out, property);
+                    let comment = beside(position);
+                    if !comment.is_empty() {
+                        out.push_str("  # ");
+                        out.push_str(&comment);
+                    }
                 }
             }
             value => {

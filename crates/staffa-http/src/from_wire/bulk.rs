@@ -104,7 +104,7 @@ fn errors_max(params: &Params<'_>) -> Result<usize, Problem> {
     Ok(count)
 }
 
-fn format(headers: &HeaderMap) -> Result<InputFormat, Problem> {
+pub(super) fn format(headers: &HeaderMap) -> Result<InputFormat, Problem> {
     match media_type(headers).as_deref() {
         Some("application/json") => Ok(InputFormat::Json),
         Some("application/x-ndjson" | "application/ndjson") => Ok(InputFormat::NdJson),
@@ -112,14 +112,14 @@ fn format(headers: &HeaderMap) -> Result<InputFormat, Problem> {
         Some("application/vnd.apache.arrow.stream") => Ok(InputFormat::ArrowStream),
         Some("application/vnd.apache.parquet") => Ok(InputFormat::Parquet),
         _ => Err(unsupported(
-            "the Content-Type of a bulk write is application/json (an array), \
+            "the Content-Type of many records is application/json (an array), \
              application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or \
              application/vnd.apache.parquet",
         )),
     }
 }
 
-fn compression(headers: &HeaderMap) -> Result<Compression, Problem> {
+pub(super) fn compression(headers: &HeaderMap) -> Result<Compression, Problem> {
     match coding(headers)?.as_deref() {
         None => Ok(Compression::None),
         Some("gzip" | "x-gzip") => Ok(Compression::Gzip),
@@ -128,7 +128,7 @@ fn compression(headers: &HeaderMap) -> Result<Compression, Problem> {
     }
 }
 
-fn csv(params: &Params<'_>, format: InputFormat) -> Result<CsvOptions, Problem> {
+pub(super) fn csv(params: &Params<'_>, format: InputFormat) -> Result<CsvOptions, Problem> {
     let mut options = CsvOptions::default();
     for name in ["null_value", "delimiter"] {
         if params.get(name).is_some() && format != InputFormat::Csv {

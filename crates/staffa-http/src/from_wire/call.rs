@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use http::header::ACCEPT;
 use http::request::Parts;
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, Method, Uri};
 
 use staffa_app::{Context, Error};
 use staffa_domain::RecordId;
@@ -14,6 +14,7 @@ use super::accept::{accepts, refuse};
 use super::params::Params;
 use crate::exchange::Exchange;
 use crate::problem::Problem;
+use crate::route_table::INFER;
 
 /// The head of a request, as far as handlers need it.
 pub(crate) struct Call {
@@ -51,8 +52,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let exchange = enter(parts)?;
         let kind = match exchange.route() {
-            // It chooses by itself.
+            // These choose among several themselves.
             route if route.ends_with("/stream") => None,
+            INFER if parts.method == Method::POST => None,
             route if route.ends_with("/errors") => Some("application/x-ndjson"),
             _ => Some("application/json"),
         };
@@ -74,6 +76,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
                 "id" | "version" => call.id = Some(value.to_owned()),
                 _ => value.clone_into(&mut call.schema),
             }
+        }
+        if call.exchange.route() == INFER && !is_sample {
+            // A schema that is called like the route.
+            "infer".clone_into(&mut call.schema);
         }
         if !call.schema.is_empty() {
             call.exchange.set_schema(&call.schema);

@@ -178,6 +178,31 @@ fn stream(record: Json) -> Told {
     Told::reading("Stream records", vec![(200, good)]).with(params::of_stream())
 }
 
+/// A body of many records, in any format.
+fn many(data: Json) -> Json {
+    json!({
+        "application/json": {"schema": {"type": "array", "items": data}},
+        "application/x-ndjson": {"schema": {"type": "string"}},
+        "text/csv": {"schema": {"type": "string"}},
+        "application/vnd.apache.arrow.stream": {},
+        "application/vnd.apache.parquet": {},
+    })
+}
+
+fn infer() -> Told {
+    let mut good = of_json("The proposal", reference("proposal"));
+    for kind in ["application/yaml", "text/yaml"] {
+        good["content"][kind] = json!({"schema": {"type": "string"}});
+    }
+    Told {
+        summary: "Propose a schema from a sample: of a long body the first 10,000 records, or 16 \
+                  MiB once unpacked, are read. Nothing is stored",
+        parameters: Some(params::of_infer()),
+        body: Some(many(json!({"type": "object"}))),
+        answers: answers(vec![(200, good)], &OF_A_BODY),
+    }
+}
+
 fn ingest(data: Json) -> Told {
     let report = |description| of_json(description, reference("report"));
     let mut none = report("Nothing was stored");
@@ -191,13 +216,7 @@ fn ingest(data: Json) -> Told {
     Told {
         summary: "Write many records in one go",
         parameters: Some(params::of_ingest()),
-        body: Some(json!({
-            "application/json": {"schema": {"type": "array", "items": data}},
-            "application/x-ndjson": {"schema": {"type": "string"}},
-            "text/csv": {"schema": {"type": "string"}},
-            "application/vnd.apache.arrow.stream": {},
-            "application/vnd.apache.parquet": {},
-        })),
+        body: Some(many(data)),
         answers: answers(good, &[409, 413, 415]),
     }
 }
@@ -208,6 +227,7 @@ fn of_no_schema(operation: Operation, schemas: &Schemas) -> Told {
         | Operation::DescribeSchema
         | Operation::EvolveSchema
         | Operation::DropSchema
+        | Operation::InferSchema
         | Operation::ListVersions
         | Operation::DescribeVersion
         | Operation::DescribeJsonSchema => of_schemas(operation, schemas),
@@ -279,6 +299,7 @@ fn of_schemas(operation: Operation, schemas: &Schemas) -> Told {
             body: None,
             answers: answers(vec![(204, empty("It is gone"))], &[409, 412]),
         },
+        Operation::InferSchema => infer(),
         Operation::ListVersions => {
             let list = json!({"type": "array", "items": version()});
             Told::reading(
@@ -418,6 +439,7 @@ const fn name(operation: Operation) -> &'static str {
         Operation::DescribeJsonSchema => "describe_json_schema",
         Operation::EvolveSchema => "evolve_schema",
         Operation::DropSchema => "drop_schema",
+        Operation::InferSchema => "infer_schema",
         Operation::ListVersions => "list_versions",
         Operation::DescribeVersion => "describe_version",
         Operation::CreateRecordEnveloped => "create_record_enveloped",

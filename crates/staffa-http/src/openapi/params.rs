@@ -137,30 +137,73 @@ pub(super) fn of_create_records() -> Json {
 
 pub(super) fn of_ingest() -> Json {
     let on_error = json!({"type": "string", "enum": ["abort", "continue"], "default": "abort"});
-    json!([
-        query("mode", "What to do with each record", json!({
-            "type": "string", "enum": ["insert", "upsert", "ignore", "update", "delete"],
-            "default": "insert",
-        })),
-        query("on_conflict", "The key by which records are found: the primary key or a unique \
-                              property", json!({"type": "string"})),
+    let mut all = json!([
+        query(
+            "mode",
+            "What to do with each record",
+            json!({
+                "type": "string", "enum": ["insert", "upsert", "ignore", "update", "delete"],
+                "default": "insert",
+            })
+        ),
+        query(
+            "on_conflict",
+            "The key by which records are found: the primary key or a unique \
+                              property",
+            json!({"type": "string"})
+        ),
         query("on_error", "Whether one bad record stops all", on_error),
         errors_max(),
-        query("return", "What the answer repeats", json!({
-            "type": "string", "enum": ["none", "ids"], "default": "none",
-        })),
-        query("null_value", "What stands for null in CSV", json!({"type": "string"})),
-        query("delimiter", "What stands between the cells of CSV", json!({
-            "type": "string", "minLength": 1, "maxLength": 1, "default": ",",
-        })),
-        {
+        query(
+            "return",
+            "What the answer repeats",
+            json!({
+                "type": "string", "enum": ["none", "ids"], "default": "none",
+            })
+        ),
+        header(
+            "Prefer",
+            "respond-async: answer once the body is received, and write it by a job"
+        ),
+    ]);
+    extend(&mut all, csv());
+    all
+}
+
+/// A sample from which a schema is proposed.
+pub(super) fn of_infer() -> Json {
+    let name = json!({"type": "string", "default": "records"});
+    let mut all = json!([query(
+        "name",
+        "The name of the schema; one that no schema can have is changed into one like it",
+        name
+    )]);
+    extend(&mut all, csv());
+    all
+}
+
+/// How CSV is written, and how a body is packed.
+fn csv() -> Vec<Json> {
+    vec![
+        query(
+            "null_value",
+            "What stands for null in CSV",
+            json!({"type": "string"}),
+        ),
+        query(
+            "delimiter",
+            "What stands between the cells of CSV",
+            json!({
+                "type": "string", "minLength": 1, "maxLength": 1, "default": ",",
+            }),
+        ),
+        json!({
             "name": "Content-Encoding",
             "in": "header",
             "description": "How the body is packed",
             "schema": {"type": "string", "enum": ["gzip", "zstd"]},
-        },
-        header("Prefer", "respond-async: answer once the body is received, and write it by a job"),
-    ])
+        }),
+    ]
 }
 
 fn errors_max() -> Json {

@@ -85,11 +85,12 @@ fn page(name: &str) -> Json {
     })
 }
 
-fn fixed() -> [(&'static str, Json); 12] {
-    [
+fn fixed() -> Vec<(&'static str, Json)> {
+    vec![
         ("problem", problem()),
         ("cause", cause()),
         ("schema", schema()),
+        ("proposal", proposal()),
         ("filters", filters()),
         ("filter", filter()),
         ("question", question()),
@@ -119,6 +120,41 @@ fn problem() -> Json {
         },
         "required": [
             "type", "title", "status", "detail", "instance", "code", "request_id", "retryable",
+        ],
+    })
+}
+
+/// A schema proposed from a sample.
+fn proposal() -> Json {
+    json!({
+        "type": "object",
+        "properties": {
+            "success": {"const": true},
+            "schema": {"type": "object", "description": "The proposed document"},
+            "null_value": {
+                "type": ["string", "null"],
+                "description": "What stands for null in the sample, where the request does not say",
+            },
+            "rows_read": {"type": "integer"},
+            "rows_unreadable": {"type": "integer"},
+            "truncated": {
+                "type": "boolean",
+                "description": "Whether the sample is longer than what was read of it",
+            },
+            "remarks": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "property": {"type": ["string", "null"]},
+                    "code": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+                "required": ["property", "code", "message"],
+            }},
+            "execution_time_ms": {"type": "number"},
+        },
+        "required": [
+            "success", "schema", "null_value", "rows_read", "rows_unreadable", "truncated",
+            "remarks", "execution_time_ms",
         ],
     })
 }

@@ -10,6 +10,7 @@ mod every_route;
 mod frame;
 mod http1;
 mod http2;
+mod infer;
 mod once;
 mod questions;
 mod records;

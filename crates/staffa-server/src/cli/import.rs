@@ -1,16 +1,17 @@
 //! `staffa import`: files of records into a schema, each file whole or not at all.
 
+mod create;
 mod failure;
 mod local;
 mod remote;
-mod source;
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use staffa_app::OnError;
 use staffa_codec::decode::{CsvOptions, InputFormat};
 
+use crate::cli::source::{self, Source};
 use crate::cli::transfer::{Place, with_app, with_place};
 use crate::cli::{AlreadySaid, Invocation, UsageError, block_on};
 use crate::client::Client;
@@ -18,7 +19,6 @@ use crate::compose::App;
 use crate::output::{Output, grouped};
 
 use failure::Failure;
-use source::Source;
 
 /// How many failures of one file are shown.
 const FAILURES_SHOWN: usize = 20;
@@ -52,34 +52,21 @@ struct Summary {
 pub(super) fn command() -> Command {
     let arg = |name: &'static str| Arg::new(name).long(name);
     let command = Command::new("import")
-        .about("Write the records of files: CSV, NDJSON or JSON, also as .gz or .zst")
+        .about(
+            "Write the records of files: CSV, NDJSON, JSON, Arrow or Parquet, also as .gz or .zst",
+        )
         .arg(
             Arg::new("schema")
                 .value_name("SCHEMA")
                 .required(true)
-                .help("The schema"),
+                .help("The schema; with --create it may be left out: it is called as the file"),
         )
         .arg(
             Arg::new("files")
                 .value_name("FILE")
-                .required(true)
+                .required_unless_present("create")
                 .num_args(1..)
                 .help("The files, each stored whole or not at all; - is stdin"),
-        )
-        .arg(
-            arg("format")
-                .value_parser(["csv", "ndjson", "json"])
-                .help("The format [default: as the file's name ends]"),
-        )
-        .arg(
-            arg("null-value")
-                .value_name("TEXT")
-                .help("CSV: a cell with this text is null"),
-        )
-        .arg(
-            arg("delimiter")
-                .value_name("CHAR")
-                .help("CSV: what stands between cells [default: ,]"),
         )
         .arg(
             arg("on-error")
@@ -95,22 +82,31 @@ pub(super) fn command() -> Command {
                 .help("How many errors of a file are gathered"),
         )
         .arg(
+            arg("create")
+                .action(ArgAction::SetTrue)
+                .help("Make the schema first, as the first file suggests it"),
+        )
+        .arg(
             arg("errors")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
                 .help("Where failed records go, as NDJSON, each with what is wrong; for one FILE"),
         );
-    with_place(command)
+    with_place(source::with_format(command))
 }
 
 pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()> {
-    let request = read_request(matches)?;
-    let files: Vec<String> = matches
+    let mut request = read_request(matches)?;
+    let mut files: Vec<String> = matches
         .get_many("files")
         .into_iter()
         .flatten()
         .cloned()
         .collect();
+    if files.is_empty() {
+        // With --create the only name is that of the file.
+        files.push(std::mem::take(&mut request.schema));
+    }
     if request.format.is_none() && files.iter().any(|file| file == "-") {
         return Err(UsageError("stdin needs --format".to_owned()).into());
     }
@@ -119,17 +115,30 @@ pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Resu
     }
     let place = Place::of(matches, invocation)?;
     let output = invocation.output;
+    let is_new = matches.get_flag("create");
     let failed = block_on(async {
+        let created = match is_new {
+            true => Some(create::propose(&mut request, &files[0], output).await?),
+            false => None,
+        };
         match place {
             Place::Local(config, declared) => {
                 with_app(&config, declared, async |app| {
+                    let target = Target::Local(app);
+                    if let Some(schema) = created {
+                        create::create(&target, schema, output).await?;
+                    }
                     app.queries.schema(&request.schema)?;
-                    import_all(&Target::Local(app), &request, &files, output).await
+                    import_all(&target, &request, &files, output).await
                 })
                 .await
             }
             Place::Remote(client) => {
-                import_all(&Target::Remote(&client), &request, &files, output).await
+                let target = Target::Remote(&client);
+                if let Some(schema) = created {
+                    create::create(&target, schema, output).await?;
+                }
+                import_all(&target, &request, &files, output).await
             }
         }
     })?;
@@ -142,20 +151,10 @@ pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Resu
 
 fn read_request(matches: &ArgMatches) -> anyhow::Result<Request> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let mut csv = CsvOptions {
-        null_value: text("null-value"),
-        ..CsvOptions::default()
-    };
-    if let Some(delimiter) = text("delimiter") {
-        csv.delimiter = match delimiter.as_bytes() {
-            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => *byte,
-            b"\\t" => b'\t',
-            _ => return Err(UsageError("--delimiter takes one ASCII character".to_owned()).into()),
-        };
-    }
+    let (format, csv) = source::read_format(matches)?;
     Ok(Request {
         schema: text("schema").unwrap_or_default(),
-        format: text("format").as_deref().and_then(source::format_of),
+        format,
         csv,
         on_error: match text("on-error").as_deref() {
             Some("continue") => OnError::Continue,

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use staffa_app::Context;
 
 use crate::cli::transfer::{Place, with_app, with_place};
-use crate::cli::{Invocation, block_on};
+use crate::cli::{Invocation, block_on, infer};
 use crate::client::{problem_text, read_json};
 
 /// One line of the list.
@@ -31,6 +31,7 @@ pub(super) fn command() -> Command {
         .subcommand(show::command())
         .subcommand(change::plan_command())
         .subcommand(change::apply_command())
+        .subcommand(infer::command())
 }
 
 pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()> {
@@ -38,6 +39,7 @@ pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Resu
         Some(("plan", matches)) => change::plan(matches, invocation),
         Some(("apply", matches)) => change::apply(matches, invocation),
         Some(("show", matches)) => show::run(matches, invocation),
+        Some(("infer", matches)) => infer::run(matches, invocation),
         Some((_, matches)) => print_list(matches, invocation),
         None => Ok(()),
     }

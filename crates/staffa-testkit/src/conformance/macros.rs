@@ -17,6 +17,7 @@ macro_rules! storage_conformance {
                 uniqueness_comes_and_goes, only_so_many_examples_are_told,
                 append_only_comes_and_goes, writes_of_the_version_before_do_not_land,
                 every_version_is_kept;
+            histories: random_changes_match_the_reference;
             values: every_value_comes_back_to_the_bit, every_value_survives_a_replace,
                 required_and_optional_properties_come_back;
             execute: a_write_is_read_at_once, a_replace_keeps_identity, deletes_remove,

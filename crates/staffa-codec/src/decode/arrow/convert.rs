@@ -31,11 +31,11 @@ pub(super) struct Bounds {
 
 /// A value that does not fit, and stands as null.
 #[derive(Debug)]
-pub(super) struct Flaw {
-    pub(super) row: usize,
+pub(in crate::decode) struct Flaw {
+    pub(in crate::decode) row: usize,
     pub(super) pointer: String,
     pub(super) code: RecordErrorCode,
-    pub(super) message: String,
+    pub(in crate::decode) message: String,
     pub(super) value: Option<String>,
 }
 
@@ -53,9 +53,9 @@ impl Flaw {
 
 /// An array of the property's type, and what did not fit.
 #[derive(Debug)]
-pub(super) struct Converted {
-    pub(super) array: ArrayRef,
-    pub(super) flaws: Vec<Flaw>,
+pub(in crate::decode) struct Converted {
+    pub(in crate::decode) array: ArrayRef,
+    pub(in crate::decode) flaws: Vec<Flaw>,
 }
 
 /// A column that the source does not have: the default, or null.
@@ -71,7 +71,7 @@ pub(super) fn repeat(property: &Property, data_type: &DataType, len: usize) -> A
 }
 
 /// Makes an array one of `target`, the layout of `kind`; an error when no value could fit.
-pub(super) fn convert(
+pub(in crate::decode) fn convert(
     source: &ArrayRef,
     kind: &PropertyType,
     target: &DataType,

@@ -20,7 +20,8 @@ use super::mapping::Mapping;
 use super::pages::rows_at_once;
 use crate::decode::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
-const DAMAGED: &str = "the Parquet file is damaged";
+const NO_FILE: &str = "the body is no Parquet file";
+pub(in crate::decode) const DAMAGED: &str = "the Parquet file is damaged";
 
 /// The batches of a Parquet file, read one after the other.
 pub struct ParquetBatches {
@@ -44,19 +45,10 @@ impl ParquetBatches {
         schema: Arc<SchemaSnapshot>,
         options: DecodeOptions,
     ) -> Result<Self, DecodeError> {
-        let bad = |_| malformed("the body is no Parquet file");
-        // What its writer had in memory could ask for other columns than the file has.
-        let reading = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::load(&source, reading);
-        let metadata = metadata.map_err(bad)?;
-        check_sizes(metadata.metadata(), options.held_bytes_max)?;
-        let source = Arc::new(source);
-        let rows = rows_at_once(&source, metadata.metadata(), options.held_bytes_max)?;
-        let rows = rows.clamp(1, options.batch_rows.max(1));
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Shared(source), metadata);
+        let builder = open_file(source, &options)?;
         let code = DecodeErrorCode::MalformedParquet;
         let mapping = Mapping::new(schema, options, builder.schema(), code)?;
-        let reader = builder.with_batch_size(rows).build().map_err(bad)?;
+        let reader = builder.build().map_err(|_| malformed(NO_FILE))?;
         Ok(Self {
             reader,
             mapping,
@@ -65,8 +57,25 @@ impl ParquetBatches {
     }
 }
 
+/// Opens a file whose columns may be unpacked, in batches none of whose columns takes too much.
+pub(in crate::decode) fn open_file<R: ChunkReader + 'static>(
+    source: R,
+    options: &DecodeOptions,
+) -> Result<ParquetRecordBatchReaderBuilder<Shared<R>>, DecodeError> {
+    // What its writer had in memory could ask for other columns than the file has.
+    let reading = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = ArrowReaderMetadata::load(&source, reading);
+    let metadata = metadata.map_err(|_| malformed(NO_FILE))?;
+    check_sizes(metadata.metadata(), options.held_bytes_max)?;
+    let source = Arc::new(source);
+    let rows = rows_at_once(&source, metadata.metadata(), options.held_bytes_max)?;
+    let rows = rows.clamp(1, options.batch_rows.max(1));
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Shared(source), metadata);
+    Ok(builder.with_batch_size(rows))
+}
+
 /// A source that is read in two places.
-struct Shared<R>(Arc<R>);
+pub(in crate::decode) struct Shared<R>(Arc<R>);
 
 impl<R: Length> Length for Shared<R> {
     fn len(&self) -> u64 {
@@ -100,7 +109,7 @@ fn check_sizes(metadata: &ParquetMetaData, bytes_max: usize) -> Result<(), Decod
     Err(DecodeError::new(DecodeErrorCode::TooLarge, message))
 }
 
-fn malformed(why: &str) -> DecodeError {
+pub(in crate::decode) fn malformed(why: &str) -> DecodeError {
     DecodeError::new(DecodeErrorCode::MalformedParquet, why)
 }
 
@@ -131,6 +140,20 @@ impl Iterator for ParquetBatches {
     }
 }
 
+/// Appends to a body that must be there as a whole, unless it grows too large.
+pub(in crate::decode) fn hold(
+    body: &mut Vec<u8>,
+    chunk: &[u8],
+    bytes_max: usize,
+) -> Result<(), DecodeError> {
+    if body.len() + chunk.len() > bytes_max {
+        let message = format!("the Parquet body is larger than {bytes_max} bytes");
+        return Err(DecodeError::new(DecodeErrorCode::TooLarge, message));
+    }
+    body.extend_from_slice(chunk);
+    Ok(())
+}
+
 /// Keeps a whole body, then reads it piece by piece as it is taken.
 #[derive(Debug)]
 pub(in crate::decode) struct ParquetDecoder {
@@ -155,13 +178,7 @@ impl ParquetDecoder {
 
 impl BatchDecoder for ParquetDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
-        let most = self.options.held_bytes_max;
-        if self.body.len() + chunk.len() > most {
-            let message = format!("the Parquet body is larger than {most} bytes");
-            return Err(DecodeError::new(DecodeErrorCode::TooLarge, message));
-        }
-        self.body.extend_from_slice(chunk);
-        Ok(())
+        hold(&mut self.body, chunk, self.options.held_bytes_max)
     }
 
     fn take(&mut self) -> Option<DecodedBatch> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
+use arrow_schema::SchemaRef;
 
 use staffa_domain::DecodedBatch;
 use staffa_domain::schema::SchemaSnapshot;
@@ -16,15 +17,90 @@ use super::malformed;
 use super::mapping::Mapping;
 use crate::decode::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
+/// The record batches of an Arrow IPC stream, as they come.
+#[derive(Debug)]
+pub(in crate::decode) struct StreamBatches {
+    gate: Gate,
+    stream: StreamDecoder,
+    received: VecDeque<RecordBatch>,
+}
+
+impl StreamBatches {
+    pub(in crate::decode) fn new(held_bytes_max: usize) -> Self {
+        Self {
+            gate: Gate::new(held_bytes_max),
+            stream: StreamDecoder::new(),
+            received: VecDeque::new(),
+        }
+    }
+
+    /// Reads the next message that is whole in the chunk, and off it; false where none is.
+    pub(in crate::decode) fn read(&mut self, chunk: &mut &[u8]) -> Result<bool, DecodeError> {
+        let Some(message) = self.gate.take(chunk)? else {
+            return Ok(false);
+        };
+        let mut buffer = Buffer::from_vec(message);
+        while !buffer.is_empty() {
+            // Some of what a message says of itself the reader asserts instead of checking it.
+            let decoded = panic::catch_unwind(AssertUnwindSafe(|| self.stream.decode(&mut buffer)));
+            let decoded = decoded.ok().and_then(Result::ok);
+            let decoded = decoded.ok_or_else(|| malformed("the body is no Arrow IPC stream"))?;
+            self.received.extend(decoded);
+        }
+        Ok(true)
+    }
+
+    /// The stream's schema, once it was read.
+    pub(in crate::decode) fn schema(&self) -> Option<SchemaRef> {
+        self.stream.schema()
+    }
+
+    /// The next records, at most so many.
+    pub(in crate::decode) fn next(&mut self, rows_max: usize) -> Option<RecordBatch> {
+        loop {
+            let batch = self.received.pop_front()?;
+            let rows = batch.num_rows();
+            let len = rows.min(rows_max);
+            if rows > len {
+                self.received.push_front(batch.slice(len, rows - len));
+            }
+            if len > 0 {
+                return Some(batch.slice(0, len));
+            }
+        }
+    }
+
+    /// Whether nothing that was received is left.
+    fn is_empty(&self) -> bool {
+        self.received.is_empty()
+    }
+
+    /// Forgets what was received.
+    fn clear(&mut self) {
+        self.received.clear();
+    }
+
+    /// Says that the body is over.
+    pub(in crate::decode) fn finish(&mut self) -> Result<(), DecodeError> {
+        let cut = || DecodeError::new(DecodeErrorCode::Truncated, "the stream ends too early");
+        if self.gate.is_within() {
+            return Err(cut());
+        }
+        self.stream.finish().map_err(|_| cut())?;
+        match self.schema() {
+            Some(_) => Ok(()),
+            None => Err(malformed("the stream has no schema")),
+        }
+    }
+}
+
 /// Reads an Arrow IPC stream. What it has received is mapped piece by piece as it is taken.
 #[derive(Debug)]
 pub(in crate::decode) struct ArrowDecoder {
-    gate: Gate,
-    stream: StreamDecoder,
+    batches: StreamBatches,
     schema: Arc<SchemaSnapshot>,
     options: DecodeOptions,
     mapping: Option<Mapping>,
-    received: VecDeque<RecordBatch>,
     /// What is wrong behind what was received: not told before that has been taken, since
     /// something in it may be wrong as well.
     behind: Option<DecodeError>,
@@ -34,30 +110,13 @@ pub(in crate::decode) struct ArrowDecoder {
 impl ArrowDecoder {
     pub(in crate::decode) fn new(schema: Arc<SchemaSnapshot>, options: DecodeOptions) -> Self {
         Self {
-            gate: Gate::new(options.held_bytes_max),
-            stream: StreamDecoder::new(),
+            batches: StreamBatches::new(options.held_bytes_max),
             schema,
             options,
             mapping: None,
-            received: VecDeque::new(),
             behind: None,
             failed: None,
         }
-    }
-
-    fn read(&mut self, message: Vec<u8>) -> Result<(), DecodeError> {
-        let mut buffer = Buffer::from_vec(message);
-        while !buffer.is_empty() {
-            // Some of what a message says of itself the reader asserts instead of checking it.
-            let decoded = panic::catch_unwind(AssertUnwindSafe(|| self.stream.decode(&mut buffer)));
-            let decoded = decoded.ok().and_then(Result::ok);
-            let decoded = decoded.ok_or_else(|| malformed("the body is no Arrow IPC stream"))?;
-            if self.stream.schema().is_some() {
-                self.mapping()?;
-            }
-            self.received.extend(decoded);
-        }
-        Ok(())
     }
 
     fn mapping(&mut self) -> Result<&mut Mapping, DecodeError> {
@@ -65,7 +124,7 @@ impl ArrowDecoder {
         let mapping = match self.mapping.take() {
             Some(mapping) => mapping,
             None => {
-                let source = self.stream.schema();
+                let source = self.batches.schema();
                 let source = source.ok_or_else(|| malformed("the stream has no schema"))?;
                 let schema = Arc::clone(&self.schema);
                 Mapping::new(schema, self.options.clone(), &source, code)?
@@ -76,23 +135,17 @@ impl ArrowDecoder {
 
     fn next_piece(&mut self) -> Result<Option<DecodedBatch>, DecodeError> {
         let most = self.options.batch_rows.max(1);
-        while let Some(batch) = self.received.pop_front() {
-            let rows = batch.num_rows();
-            if rows == 0 {
-                continue;
-            }
-            let len = rows.min(most);
-            if rows > len {
-                self.received.push_front(batch.slice(len, rows - len));
-            }
-            return self.mapping()?.map_piece(&batch.slice(0, len)).map(Some);
+        match self.batches.next(most) {
+            Some(batch) => self.mapping()?.map_piece(&batch).map(Some),
+            None => self.behind.take().map_or(Ok(None), Err),
         }
-        self.behind.take().map_or(Ok(None), Err)
     }
 
     fn read_all(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
-        while let Some(message) = self.gate.take(&mut chunk)? {
-            self.read(message)?;
+        while self.batches.read(&mut chunk)? {
+            if self.batches.schema().is_some() {
+                self.mapping()?;
+            }
         }
         Ok(())
     }
@@ -109,7 +162,7 @@ impl BatchDecoder for ArrowDecoder {
             return Ok(());
         }
         match self.read_all(chunk) {
-            Err(error) if !self.received.is_empty() => {
+            Err(error) if !self.batches.is_empty() => {
                 self.behind = Some(error);
                 Ok(())
             }
@@ -123,7 +176,7 @@ impl BatchDecoder for ArrowDecoder {
         match next.unwrap_or_else(|_| Err(malformed("the body is no Arrow IPC stream"))) {
             Ok(batch) => batch,
             Err(error) => {
-                self.received.clear();
+                self.batches.clear();
                 self.failed = Some(error);
                 None
             }
@@ -132,15 +185,11 @@ impl BatchDecoder for ArrowDecoder {
 
     fn finish(&mut self) -> Result<(), DecodeError> {
         self.check()?;
-        if self.behind.is_some() && !self.received.is_empty() {
+        if self.behind.is_some() && !self.batches.is_empty() {
             return Ok(());
         }
         self.behind.take().map_or(Ok(()), Err)?;
-        let cut = || DecodeError::new(DecodeErrorCode::Truncated, "the stream ends too early");
-        if self.gate.is_within() {
-            return Err(cut());
-        }
-        self.stream.finish().map_err(|_| cut())?;
+        self.batches.finish()?;
         self.mapping().map(|_| ())
     }
 }

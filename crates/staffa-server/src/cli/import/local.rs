@@ -6,9 +6,9 @@ use staffa_app::{BulkMode, Context, Error, IngestRecords, Return};
 use staffa_domain::RecordError;
 
 use super::failure::Failure;
-use super::source::Source;
 use super::{Request, Summary};
 use crate::cli::UsageError;
+use crate::cli::source::Source;
 use crate::compose::App;
 use crate::output::Output;
 use crate::spool;

@@ -13,7 +13,8 @@ use staffa_codec::decode::{Compression, InputFormat};
 use staffa_domain::ports::SpoolWriter;
 
 use super::failure::Failure;
-use super::{Request, Summary, source};
+use super::{Request, Summary};
+use crate::cli::source;
 use crate::cli::transfer::records_path;
 use crate::client::{Client, problem_text, read_json};
 use crate::output::{Output, grouped};

@@ -1,13 +1,14 @@
-//! A file to import: its format and packing by its name and first bytes, and its bytes.
+//! A file of records: its format and packing by its name and first bytes, and its bytes.
 
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
+use clap::{Arg, ArgMatches, Command};
 use futures_util::StreamExt as _;
 use staffa_app::{BodyError, ByteStream, Progress};
-use staffa_codec::decode::{Compression, InputFormat};
+use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
@@ -19,6 +20,50 @@ use crate::output::{Output, grouped};
 const CHUNK_BYTES: usize = 256 << 10;
 /// How much is looked at to tell the format.
 const HEAD_BYTES: usize = 4 << 10;
+
+/// Adds the arguments that say how files are written.
+pub(super) fn with_format(command: Command) -> Command {
+    let arg = |name: &'static str| Arg::new(name).long(name);
+    command
+        .arg(
+            arg("format")
+                .value_parser(["csv", "ndjson", "json", "arrow", "parquet"])
+                .help("The format [default: as the file's name ends]"),
+        )
+        .arg(
+            arg("null-value")
+                .value_name("TEXT")
+                .help("CSV: a cell with this text is null"),
+        )
+        .arg(
+            arg("delimiter")
+                .value_name("CHAR")
+                .help("CSV: what stands between cells [default: ,]"),
+        )
+}
+
+/// Reads them: the format where one is given, and how CSV is written.
+pub(super) fn read_format(
+    matches: &ArgMatches,
+) -> Result<(Option<InputFormat>, CsvOptions), UsageError> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let mut csv = CsvOptions {
+        null_value: text("null-value"),
+        ..CsvOptions::default()
+    };
+    if let Some(delimiter) = text("delimiter") {
+        csv.delimiter = match delimiter.as_bytes() {
+            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => *byte,
+            b"\\t" => b'\t',
+            _ => {
+                return Err(UsageError(
+                    "--delimiter takes one ASCII character".to_owned(),
+                ));
+            }
+        };
+    }
+    Ok((text("format").as_deref().and_then(format_of), csv))
+}
 
 /// A file that is open.
 pub(super) struct Source {
@@ -98,13 +143,23 @@ fn compression_of(head: &[u8]) -> Compression {
 }
 
 /// The format of a word.
-pub(super) fn format_of(word: &str) -> Option<InputFormat> {
+fn format_of(word: &str) -> Option<InputFormat> {
     match word {
         "csv" => Some(InputFormat::Csv),
         "ndjson" | "jsonl" => Some(InputFormat::NdJson),
         "json" => Some(InputFormat::Json),
+        "arrow" | "arrows" => Some(InputFormat::ArrowStream),
+        "parquet" => Some(InputFormat::Parquet),
         _ => None,
     }
+}
+
+/// The name of a file without its folders, and without how it ends.
+pub(super) fn stem(name: &str) -> &str {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    file.split('.')
+        .find(|part| !part.is_empty())
+        .unwrap_or(file)
 }
 
 fn format_of_name(name: &str) -> Option<InputFormat> {
@@ -135,7 +190,7 @@ pub(super) const fn content_type(format: InputFormat) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Compression, InputFormat, compression_of, format_of_name, is_lines};
+    use super::{Compression, InputFormat, compression_of, format_of_name, is_lines, stem};
 
     #[track_caller]
     fn check(name: &str, expected: Option<InputFormat>) {
@@ -149,9 +204,23 @@ mod tests {
         check("b.ndjson.zst", Some(InputFormat::NdJson));
         check("b.jsonl", Some(InputFormat::NdJson));
         check("b.json", Some(InputFormat::Json));
+        check("b.parquet", Some(InputFormat::Parquet));
+        check("b.arrow.zst", Some(InputFormat::ArrowStream));
         check("b.gz", None);
         check("b", None);
         check("-", None);
+    }
+
+    #[test]
+    fn names_tell_schemas() {
+        for (file, expected) in [
+            ("a/flights.csv.gz", "flights"),
+            ("planes", "planes"),
+            ("./.hidden.csv", "hidden"),
+            ("-", "-"),
+        ] {
+            assert_eq!(stem(file), expected);
+        }
     }
 
     #[test]
