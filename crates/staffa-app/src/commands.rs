@@ -31,7 +31,6 @@ pub use ingest_records::{IngestRecords, IngestReport, OnError};
 pub use read_modify_write::Precondition;
 pub use run_transaction::StepResult;
 
-
 use crate::catalog::Catalog;
 use crate::jobs::Jobs;
 use crate::limits::Limits;

@@ -29,8 +29,9 @@ pub use jobs::{Failure, Job, JobState, Jobs, Tally, TellFailure};
 pub use limits::Limits;
 pub use once::{Claim, Done, Fingerprint, Kept, Once, Teller, Told};
 pub use queries::{
-    Checksum, CountMode, ErrorLines, GroupView, InferSchema, ListRecords, Queries, RecordPage, RecordView,
-    SampleSize, SchemaView, StartAt, StreamRecords, StreamView, VersionView, infer_schema,
+    Checksum, CountMode, ErrorLines, GroupView, InferSchema, ListRecords, Queries, RecordPage,
+    RecordView, SampleSize, SchemaView, StartAt, StreamRecords, StreamView, VersionView,
+    infer_schema,
 };
 pub use reuse::reuse_answers;
 pub use system::{SystemClock, UuidV7Source};

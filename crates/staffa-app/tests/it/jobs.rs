@@ -42,8 +42,11 @@ fn asked(body: ByteStream, on_error: OnError) -> IngestRecords {
 
 impl App {
     async fn start(&self, text: &str, on_error: OnError) -> RecordId {
-        let job = self.commands.start_job(&ctx(), request(text, on_error));
-        let job = job.await.unwrap();
+        let job = self
+            .commands
+            .start_job(&ctx(), request(text, on_error))
+            .await;
+        let job = job.unwrap();
         assert_eq!(
             (job.state, job.bytes),
             (JobState::Queued, text.len() as u64)
@@ -214,8 +217,9 @@ async fn more_jobs_or_bytes_than_may_wait_are_refused() {
     let second = app.start(&many(2), OnError::Continue).await;
     let third = app
         .commands
-        .start_job(&ctx(), request("{}", OnError::Abort));
-    let error = third.await.unwrap_err();
+        .start_job(&ctx(), request("{}", OnError::Abort))
+        .await;
+    let error = third.unwrap_err();
     assert!(
         matches!(
             error,
@@ -229,8 +233,9 @@ async fn more_jobs_or_bytes_than_may_wait_are_refused() {
     let long = " ".repeat((1 << 20) + 1);
     let long = app
         .commands
-        .start_job(&ctx(), request(&long, OnError::Abort));
-    let error = long.await.unwrap_err();
+        .start_job(&ctx(), request(&long, OnError::Abort))
+        .await;
+    let error = long.unwrap_err();
     assert!(
         matches!(error, Error::Body(BodyError::TooLarge { .. })),
         "{error:?}"
@@ -311,8 +316,9 @@ async fn what_a_process_leaves_is_run_by_the_next_one() {
     app.commands.drain_jobs(Duration::ZERO).await;
     let refused = app
         .commands
-        .start_job(&ctx(), request("{}", OnError::Abort));
-    assert!(refused.await.is_err());
+        .start_job(&ctx(), request("{}", OnError::Abort))
+        .await;
+    assert!(refused.is_err());
     assert_eq!(app.count("orders").await, 0);
     app.spool.let_read(u64::MAX);
     let next = app.restarted().await;

@@ -9,7 +9,7 @@ mod pages;
 mod parquet;
 mod stream;
 
-pub(super) use convert::{Flaw, convert};
+pub(super) use convert::{Bounds, Flaw, convert};
 pub use parquet::ParquetBatches;
 pub(super) use parquet::{
     DAMAGED, ParquetDecoder, hold, malformed as malformed_parquet, open_file,

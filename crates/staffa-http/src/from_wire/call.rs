@@ -51,10 +51,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let exchange = enter(parts)?;
+        let is_sample = exchange.route() == INFER && parts.method == Method::POST;
         let kind = match exchange.route() {
             // These choose among several themselves.
             route if route.ends_with("/stream") => None,
-            INFER if parts.method == Method::POST => None,
+            _ if is_sample => None,
             route if route.ends_with("/errors") => Some("application/x-ndjson"),
             _ => Some("application/json"),
         };

@@ -1,6 +1,7 @@
 //! Schemas proposed from samples.
 
 use axum::body::{Body, Bytes};
+use futures_util::StreamExt as _;
 use http::StatusCode;
 use insta::assert_snapshot;
 
@@ -81,7 +82,7 @@ async fn of_a_long_sample_the_beginning_is_read() {
 
     // An endless body is left alone once enough of it came.
     let piece = Bytes::from("1234567\n".repeat(8_192));
-    let endless = futures_util::stream::repeat(Ok::<_, std::io::Error>(piece));
+    let endless = futures_util::stream::repeat(piece).map(Ok::<_, std::io::Error>);
     let request = request("POST", INFER)
         .header("content-type", "application/x-ndjson")
         .header("transfer-encoding", "chunked")

@@ -22,11 +22,11 @@ use crate::text::parse::{self, ParseProblem};
 
 /// What a conversion may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(in crate::decode) struct Bounds {
     /// How deep an object may nest.
-    pub(super) depth_max: usize,
+    pub(in crate::decode) depth_max: usize,
     /// The most bytes of a column that takes more than its source.
-    pub(super) bytes_max: usize,
+    pub(in crate::decode) bytes_max: usize,
 }
 
 /// A value that does not fit, and stands as null.

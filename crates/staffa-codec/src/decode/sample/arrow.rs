@@ -19,7 +19,7 @@ use staffa_domain::schema::{
 
 use super::scalar::{of_number, of_text};
 use crate::decode::arrow::{
-    DAMAGED, Flaw, StreamBatches, convert, hold, malformed_parquet, open_file,
+    Bounds, DAMAGED, Flaw, StreamBatches, convert, hold, malformed_parquet, open_file,
 };
 use crate::decode::{DecodeError, DecodeOptions};
 
@@ -179,12 +179,15 @@ impl Rows {
 
     fn read(&mut self, batch: &RecordBatch) {
         let readings = self.readings.take().unwrap_or_default();
-        let depth_max = self.options.depth_max;
+        let bounds = Bounds {
+            depth_max: self.options.depth_max,
+            bytes_max: self.options.held_bytes_max,
+        };
         let sources: Vec<_> = readings
             .iter()
             .zip(batch.columns())
             .filter_map(|((at, reading), array)| {
-                let values = Values::new(array, reading, depth_max);
+                let values = Values::new(array, reading, bounds);
                 at.map(|at| (at, values))
             })
             .collect();
@@ -297,14 +300,14 @@ enum Values {
 }
 
 impl Values {
-    fn new(source: &ArrayRef, reading: &Reading, depth_max: usize) -> Self {
+    fn new(source: &ArrayRef, reading: &Reading, bounds: Bounds) -> Self {
         let (kind, layout, nature) = match reading {
             Reading::As(kind, layout, nature) => (kind, layout, *nature),
             Reading::Null => return Self::Null,
             Reading::Not(why) => return Self::Not(ArrayRef::clone(source), why.clone()),
         };
         if nature == Nature::Json
-            && let Ok(objects) = convert(source, &PropertyType::Object, layout, depth_max)
+            && let Ok(objects) = convert(source, &PropertyType::Object, layout, bounds)
             && objects.flaws.is_empty()
         {
             return Self::Read {
@@ -314,7 +317,7 @@ impl Values {
                 flaws: Vec::new(),
             };
         }
-        match convert(source, kind, layout, depth_max) {
+        match convert(source, kind, layout, bounds) {
             Ok(converted) => Self::Read {
                 array: converted.array,
                 kind: kind.clone(),
