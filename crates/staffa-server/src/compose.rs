@@ -29,8 +29,7 @@ pub(crate) struct App {
 /// Opens the engine and brings the declared schemas into being.
 pub(crate) async fn compose(config: &Config, declared: Vec<Schema>) -> anyhow::Result<App> {
     let metrics = Metrics::install();
-    let opened = open(config).await;
-    let (storage, cursor_key) = opened.context("the storage can't be opened")?;
+    let (storage, cursor_key) = open(config).await.context("the storage can't be opened")?;
     let storage = staffa_telemetry::metered(storage);
     let storage = staffa_app::reuse_answers(storage, &config.limits);
     metrics.watch(Arc::clone(&storage.monitor));

@@ -84,6 +84,10 @@ fn find_offset(
     }
     let offset = query.offset - before;
     let to = ladder.at(place + reach(query, ladder, offset));
+    if to.is_none() && ladder.key.field.is_nullable(&query.schema) {
+        // The nulls that follow lie beyond any bound.
+        return Ok(None);
+    }
     Ok(Some(Bounds {
         from: ladder.at(place).cloned(),
         to: to.cloned(),

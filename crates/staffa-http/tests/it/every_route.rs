@@ -145,6 +145,10 @@ async fn head_is_get_without_a_body() {
 async fn other_methods_are_told_which_ones_there_are() {
     let app = app().await;
     for (path, methods) in routes(&app).await {
+        if path == "/api/v1/schemas/infer" {
+            // For other methods it is the place of a schema that is called like it.
+            continue;
+        }
         let mut allowed: Vec<&str> = Vec::new();
         for method in &methods {
             allowed.push(method);

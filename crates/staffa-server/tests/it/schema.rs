@@ -52,7 +52,7 @@ fn live(app: &TestApp, place: &[&str]) {
     check(
         &staffa(&["schema", "show", "wells"]),
         1,
-        &["wells does not exist"],
+        &["schema", "wells"],
     );
     // Nobody is there who could say yes.
     check(&staffa(&["schema", "apply"]), 2, &["give --yes"]);

@@ -121,7 +121,11 @@ async fn write(
         let found = insert(storage, batch())
             .await
             .map(|receipt| receipt.inserted);
-        assert_eq!(kind(&found), kind(&expected), "{place}: {rows:?}");
+        assert_eq!(
+            kind(&found),
+            kind(&expected),
+            "{place}: {rows:?}, {found:?}"
+        );
     }
     let records = all(reference, schema).await;
     if schema.schema().append_only || records.is_empty() {

@@ -116,7 +116,7 @@ fn what_has_no_bounds_is_refused() {
         assert_eq!(error.code, DecodeErrorCode::MalformedArrow);
         assert!(error.message.contains("compressed"), "{error}");
     }
-    let nothing: ArrayRef = Arc::new(arrow_array::NullArray::new(1_000));
+    let nothing: ArrayRef = Arc::new(NullArray::new(1_000));
     let nulls = RecordBatch::try_from_iter_with_nullable([("a", nothing, true)]).unwrap();
     let error = read(&plain(&[nulls]), 100).1.unwrap_err();
     assert!(error.message.contains("more records"), "{error}");

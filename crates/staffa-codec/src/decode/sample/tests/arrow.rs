@@ -7,7 +7,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
     FixedSizeBinaryArray, Float32Array, Int16Array, Int32Array, ListArray, NullArray, RecordBatch,
-    StringArray, TimestampSecondArray, UInt64Array,
+    StringArray, TimestampMillisecondArray, UInt64Array,
 };
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{Field, Schema};
@@ -48,7 +48,7 @@ fn types_are_those_of_the_source() {
         ("d", Arc::new(decimals)),
         ("e", Arc::new(BooleanArray::from(vec![true, false]))),
         ("f", Arc::new(Date32Array::from(vec![1, 2]))),
-        ("g", Arc::new(TimestampSecondArray::from(vec![1, 2]))),
+        ("g", Arc::new(TimestampMillisecondArray::from(vec![1, 2]))),
         ("h", Arc::new(StringArray::from(vec!["1", "2"]))),
         ("i", Arc::new(DictionaryArray::new(keys, words))),
         ("j", Arc::new(lists)),
