@@ -130,7 +130,7 @@ fn check_batch(batch: &RecordBatch<'_>, body: usize) -> Result<(), DecodeError> 
     let nodes = batch.nodes().into_iter().flatten();
     let most = i64::try_from(body.saturating_mul(8)).unwrap_or(i64::MAX);
     if nodes
-        .map(|node| node.length())
+        .map(arrow_ipc::FieldNode::length)
         .any(|len| !(0..=most).contains(&len))
     {
         return Err(malformed("a record batch has more values than bits"));

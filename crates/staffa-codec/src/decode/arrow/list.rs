@@ -80,7 +80,7 @@ pub(super) fn convert_list(
         .map(|end| end - list.value_offsets()[0]);
     let array = ListArray::new(
         Arc::clone(field),
-        OffsetBuffer::new(ScalarBuffer::from_iter(offsets)),
+        OffsetBuffer::new(offsets.collect::<ScalarBuffer<_>>()),
         joined(arrays, field.data_type())?,
         list.nulls().cloned(),
     );
