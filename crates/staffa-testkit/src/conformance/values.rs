@@ -14,16 +14,18 @@ use crate::{nth_id, row};
 
 /// Values of a type at and around its edges, in ascending order.
 pub(crate) fn edges(property_type: &PropertyType) -> Vec<Value> {
-    let most = 10_i128.pow(38) - 1;
     match property_type {
         PropertyType::String => texts(),
         PropertyType::Integer => [i64::MIN, -(1 << 53) - 1, -1, 0, 1, (1 << 53) + 1, i64::MAX]
             .map(Value::Integer)
             .into(),
         PropertyType::Number => numbers(),
-        PropertyType::Decimal(_) => [-most, -10_000_000_000, -1, 0, 1, 12_345_678_901, most]
-            .map(Value::Decimal)
-            .into(),
+        PropertyType::Decimal(size) => {
+            let most = 10_i128.pow(u32::from(size.precision)) - 1;
+            let all = [-most, -10_000_000_000, -1, 0, 1, 12_345_678_901, most];
+            let fitting = all.into_iter().filter(|value| value.abs() <= most);
+            fitting.map(Value::Decimal).collect()
+        }
         PropertyType::Boolean => vec![Value::Boolean(false), Value::Boolean(true)],
         PropertyType::Date => [DATE_MIN, -1, 0, 11_016, 20_454, DATE_MAX]
             .map(Value::Date)
