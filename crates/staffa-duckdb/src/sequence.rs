@@ -31,17 +31,17 @@ struct Numbers {
 /// an answer from before never has the number of one after.
 #[derive(Debug)]
 pub(crate) struct Sequences {
-    of_schema: RwLock<HashMap<String, Numbers>>,
-    of_all: AtomicU64,
-    of_records: Box<[AtomicU64]>,
+    schemas: RwLock<HashMap<String, Numbers>>,
+    all: AtomicU64,
+    records: Box<[AtomicU64]>,
 }
 
 impl Default for Sequences {
     fn default() -> Self {
         Self {
-            of_schema: RwLock::default(),
-            of_all: AtomicU64::default(),
-            of_records: (0..SLOTS).map(|_| AtomicU64::default()).collect(),
+            schemas: RwLock::default(),
+            all: AtomicU64::default(),
+            records: (0..SLOTS).map(|_| AtomicU64::default()).collect(),
         }
     }
 }
@@ -50,19 +50,19 @@ impl Sequences {
     /// The number of a schema now.
     pub(crate) fn of(&self, schema: &str) -> u64 {
         // Both only rise, and so does their sum.
-        self.of_all.load(Ordering::Acquire) + self.numbers(schema).commits
+        self.all.load(Ordering::Acquire) + self.numbers(schema).commits
     }
 
     /// The number of a record now.
     pub(crate) fn of_record(&self, schema: &str, id: RecordId) -> u64 {
-        self.of_all.load(Ordering::Acquire)
+        self.all.load(Ordering::Acquire)
             + self.numbers(schema).changes
             + self.slot(id).load(Ordering::Acquire)
     }
 
     /// Notes a commit that wrote to a schema.
     pub(crate) fn advance(&self, schema: &str, touched: Touched) {
-        let mut of_schema = self.of_schema.write();
+        let mut of_schema = self.schemas.write();
         if !of_schema.contains_key(schema) {
             of_schema.insert(schema.to_owned(), Numbers::default());
         }
@@ -91,7 +91,7 @@ impl Sequences {
 
     /// Notes that any schema may have been written to.
     pub(crate) fn advance_all(&self) {
-        self.of_all.fetch_add(1, Ordering::AcqRel);
+        self.all.fetch_add(1, Ordering::AcqRel);
     }
 
     fn touch(&self, id: RecordId) {
@@ -101,11 +101,11 @@ impl Sequences {
     fn slot(&self, id: RecordId) -> &AtomicU64 {
         // The end of an id is where ids of one moment differ.
         let [.., high, low] = *id.as_bytes();
-        &self.of_records[usize::from(u16::from_be_bytes([high, low]))]
+        &self.records[usize::from(u16::from_be_bytes([high, low]))]
     }
 
     fn numbers(&self, schema: &str) -> Numbers {
-        let of_schema = self.of_schema.read();
+        let of_schema = self.schemas.read();
         of_schema.get(schema).copied().unwrap_or_default()
     }
 }

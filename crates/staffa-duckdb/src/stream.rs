@@ -122,13 +122,13 @@ enum Way {
     /// Through the channel.
     Straight,
     /// Into a file first, for a reader who is slower than the engine.
-    Spooled(Spool),
+    Spooled(Box<Spool>),
 }
 
 /// A stream that the engine is through with, while its reader is not: the file, and the error at
 /// its end if it ended with one.
 struct Rest {
-    spool: Spool,
+    spool: Box<Spool>,
     error: Option<StorageError>,
 }
 
@@ -234,7 +234,7 @@ impl Producer {
                     return self.cut(StorageError::Unavailable(Unavailable::Reopening));
                 }
                 Err(Stop::Waited) => match self.spool() {
-                    Ok(spool) => *way = Way::Spooled(spool),
+                    Ok(spool) => *way = Way::Spooled(Box::new(spool)),
                     Err(error) => return self.cut(error),
                 },
             }

@@ -215,7 +215,7 @@ pub(crate) async fn create(path: PathBuf) -> Result<Box<dyn SpoolWriter>, Storag
     let file = options.open(&unfinished).await.map_err(told)?;
     Ok(Box::new(Unfinished {
         file: Some(file),
-        unfinished,
+        now: unfinished,
         path,
     }))
 }
@@ -224,7 +224,7 @@ pub(crate) async fn create(path: PathBuf) -> Result<Box<dyn SpoolWriter>, Storag
 #[derive(Debug)]
 struct Unfinished {
     file: Option<tokio::fs::File>,
-    unfinished: PathBuf,
+    now: PathBuf,
     path: PathBuf,
 }
 
@@ -243,7 +243,7 @@ impl SpoolWriter for Unfinished {
         };
         file.flush().await.map_err(told)?;
         file.sync_all().await.map_err(told)?;
-        let (from, to) = (self.unfinished.clone(), self.path.clone());
+        let (from, to) = (self.now.clone(), self.path.clone());
         blocking(move || {
             fs::rename(&from, &to)?;
             // Only then does the name outlive a power cut.
@@ -259,7 +259,7 @@ impl SpoolWriter for Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         // Where it is finished there is nothing of this name.
-        let _ = fs::remove_file(&self.unfinished);
+        let _ = fs::remove_file(&self.now);
     }
 }
 

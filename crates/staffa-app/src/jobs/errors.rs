@@ -22,7 +22,7 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
-struct Line {
+struct Failed {
     index: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
@@ -34,7 +34,7 @@ struct Line {
     row: Option<Box<RawValue>>,
 }
 
-impl From<&RecordError> for Line {
+impl From<&RecordError> for Failed {
     fn from(error: &RecordError) -> Self {
         Self {
             index: error.index,
@@ -59,7 +59,7 @@ impl Commands {
         }
         let mut out = Lines::new(self.jobs.spool.create(job, SpoolPart::Causes).await?);
         for error in errors {
-            out.put(&Line::from(error)).await?;
+            out.put(&Failed::from(error)).await?;
         }
         out.finish().await
     }
@@ -98,7 +98,7 @@ impl Commands {
         let lines = lines
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty());
-        let lines: Result<VecDeque<Line>, _> = lines.map(serde_json::from_slice).collect();
+        let lines: Result<VecDeque<Failed>, _> = lines.map(serde_json::from_slice).collect();
         let lines = lines.map_err(StorageError::internal)?;
         let body = body.pieces.map_ok(Bytes::from).err_into::<Error>();
         let out = spool.create(job, SpoolPart::Errors).await?;
@@ -116,7 +116,7 @@ impl Commands {
         out: Box<dyn SpoolWriter>,
     ) -> Result<(), Error> {
         let asked = JobRequest::of(&request, 0);
-        let lines = errors.iter().map(Line::from).collect();
+        let lines = errors.iter().map(Failed::from).collect();
         let body = request.body.err_into::<Error>();
         self.look_up(&asked, (lines, body.boxed()), out).await
     }
@@ -125,7 +125,7 @@ impl Commands {
     async fn look_up(
         &self,
         request: &JobRequest,
-        (mut lines, mut body): (VecDeque<Line>, BoxStream<'_, Result<Bytes, Error>>),
+        (mut lines, mut body): (VecDeque<Failed>, BoxStream<'_, Result<Bytes, Error>>),
         out: Box<dyn SpoolWriter>,
     ) -> Result<(), Error> {
         let mut wanted: Vec<u64> = lines.iter().map(|line| line.index).collect();
@@ -175,7 +175,7 @@ impl Lines {
         }
     }
 
-    async fn put(&mut self, line: &Line) -> Result<(), StorageError> {
+    async fn put(&mut self, line: &Failed) -> Result<(), StorageError> {
         serde_json::to_writer(&mut self.held, line).map_err(StorageError::internal)?;
         self.held.push(b'\n');
         if self.held.len() >= PIECE_BYTES {
@@ -189,7 +189,7 @@ impl Lines {
     async fn put_found(
         &mut self,
         records: &mut RawRecords,
-        lines: &mut VecDeque<Line>,
+        lines: &mut VecDeque<Failed>,
     ) -> Result<(), StorageError> {
         while let Some((index, json)) = records.take() {
             let row = RawValue::from_string(json).map_err(StorageError::internal)?;

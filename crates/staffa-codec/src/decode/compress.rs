@@ -199,9 +199,16 @@ impl Zstd {
         out: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<Option<&'c [u8]>, E> {
         use zstd::stream::raw::Operation;
+        // A frame that is there as a whole is held to what it says of its size, and one that
+        // comes in pieces not always: it never is.
+        let now = if self.is_within {
+            chunk.len()
+        } else {
+            chunk.len().min(1)
+        };
         let done = self
             .decoder
-            .run_on_buffers(chunk, &mut self.out)
+            .run_on_buffers(&chunk[..now], &mut self.out)
             .map_err(|_| malformed("zstd"))?;
         if done.bytes_written > 0 {
             out(&self.out[..done.bytes_written])?;

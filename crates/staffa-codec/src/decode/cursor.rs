@@ -142,9 +142,20 @@ impl<'a> Cursor<'a> {
                 self.at = number.end;
                 Ok(number)
             }
+            // Told before what is behind it, which may come in a later chunk.
+            Err(_) if self.has_leading_zero() => {
+                Err(Fault::syntax(self.at, "a number cannot start with a zero"))
+            }
             Err(none) if none.at == self.bytes.len() => Err(Fault::end(none.at)),
             Err(none) => Err(Fault::syntax(none.at, "expected a digit")),
         }
+    }
+
+    #[cold]
+    fn has_leading_zero(&self) -> bool {
+        let rest = &self.bytes[self.at..];
+        let rest = rest.strip_prefix(b"-").unwrap_or(rest);
+        matches!(rest, [b'0', b'0'..=b'9', ..])
     }
 
     /// Scans the string that starts here.

@@ -145,6 +145,7 @@ impl EnvelopeDecoder {
             return Ok(());
         }
         if self.phase != Phase::Done {
+            self.check_begun()?;
             let error = DecodeError::new(DecodeErrorCode::Truncated, "the body ends too early");
             return Err(error.at_byte(self.offset));
         }
@@ -159,6 +160,18 @@ impl EnvelopeDecoder {
             }
         }
         self.inner.as_mut().map_or(Ok(()), BatchDecoder::finish)
+    }
+
+    /// Says what is wrong with a record that was cut off: wrong and cut off is wrong first.
+    fn check_begun(&mut self) -> Result<(), DecodeError> {
+        let shape = self.shape;
+        let inner = self.inner.as_mut().filter(|inner| !inner.is_done());
+        match inner.map_or(Ok(()), BatchDecoder::finish) {
+            Err(error) if error.code != DecodeErrorCode::Truncated => {
+                Err(within_data(error, shape))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether nobody has said yet which schema the name stands for.

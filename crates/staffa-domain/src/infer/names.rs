@@ -69,6 +69,9 @@ fn new_name(text: &str, taken: &mut HashSet<String>) -> PropertyName {
 }
 
 /// The name of a schema after any text, such as a file's.
+///
+/// # Panics
+/// Never: the last candidate is always a name.
 pub fn schema_name(text: &str) -> SchemaName {
     let plain = plain(text).to_ascii_lowercase();
     let plain = match plain.is_empty() {

@@ -66,6 +66,14 @@ struct Kept {
     is_being_made: bool,
 }
 
+/// Whose turn it is.
+enum Turn {
+    /// These are good enough, or somebody else is at it.
+    Kept(Option<Arc<Fence>>),
+    /// The caller makes them.
+    Make,
+}
+
 /// The fences that were asked for last.
 #[derive(Debug, Default)]
 pub(crate) struct Fences {
@@ -91,7 +99,7 @@ impl Fences {
         field: Field,
     ) -> Result<Option<Arc<Fence>>, Fault> {
         let key = (schema.name().to_owned(), schema.version(), field);
-        if let Some(fence) = self.known(&key) {
+        if let Turn::Kept(fence) = self.turn(&key) {
             return Ok(fence);
         }
         let started = Instant::now();
@@ -116,22 +124,22 @@ impl Fences {
     }
 
     /// What is kept, unless it is the caller's turn to make it.
-    fn known(&self, key: &Key) -> Option<Option<Arc<Fence>>> {
+    fn turn(&self, key: &Key) -> Turn {
         let mut fences = self.of_fields.lock();
         if let Some(kept) = fences.get_mut(key) {
             let pause = (kept.took * PAUSE_FACTOR).max(PAUSE_MIN);
             if kept.is_being_made || kept.made.elapsed() < pause {
-                return Some(kept.fence.clone());
+                return Turn::Kept(kept.fence.clone());
             }
             kept.is_being_made = true;
-            return None;
+            return Turn::Make;
         }
         if fences.len() >= FIELDS_MAX {
             let oldest = fences.iter().filter(|(_, kept)| !kept.is_being_made);
             let oldest = oldest.min_by_key(|(_, kept)| kept.made);
             match oldest.map(|(key, _)| key.clone()) {
                 Some(oldest) => fences.remove(&oldest),
-                None => return Some(None),
+                None => return Turn::Kept(None),
             };
         }
         let kept = Kept {
@@ -141,7 +149,7 @@ impl Fences {
             is_being_made: true,
         };
         fences.insert(key.clone(), kept);
-        None
+        Turn::Make
     }
 }
 

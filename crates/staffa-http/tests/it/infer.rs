@@ -24,7 +24,8 @@ fn rows() -> String {
                 ["EWR", "JFK"][n % 2]
             )
         })
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 #[tokio::test]
@@ -73,7 +74,8 @@ async fn what_was_proposed_takes_the_sample() {
 #[tokio::test]
 async fn of_a_long_sample_the_beginning_is_read() {
     let app = App::new().await;
-    let rows: String = (0..10_001).map(|n| format!("{n}\n")).collect();
+    let rows: Vec<String> = (0..10_001).map(|n| format!("{n}\n")).collect();
+    let rows = rows.concat();
     let answer = app.call("POST", INFER, &[CSV], format!("a\n{rows}")).await;
     let proposal = answer.json();
     assert_eq!(proposal["rows_read"], 10_000);

@@ -39,6 +39,10 @@ static LAYOUT: LazyLock<SchemaRef> = LazyLock::new(|| {
 ///
 /// # Panics
 /// When the bytes break a promise.
+#[cfg_attr(
+    test,
+    expect(unreachable_pub, reason = "the fuzzer calls it from outside")
+)]
 pub fn check_copy(bytes: &[u8]) {
     let Some(batch) = read(bytes) else { return };
     // A field takes four bytes at the least.

@@ -78,7 +78,7 @@ impl CsvSample {
         let is_word = |word: &&str| word.as_bytes() == cell.raw;
         if self.options.csv.null_value.is_none()
             && !cell.is_quoted
-            && let Some(word) = NULL_WORDS.iter().position(|word| is_word(&word))
+            && let Some(word) = NULL_WORDS.iter().position(is_word)
         {
             self.sample.null_word(at, word);
             return;

@@ -87,7 +87,8 @@ fn check(format: InputFormat, body: impl AsRef<[u8]>, expected: &str) {
 
 #[track_caller]
 fn check_csv(cells: &[&str], expected: &str) {
-    let rows: String = cells.iter().map(|cell| format!("{cell},1\n")).collect();
+    let rows: Vec<String> = cells.iter().map(|cell| format!("{cell},1\n")).collect();
+    let rows = rows.concat();
     let expected = format!("a: {expected}, b: integer!");
     check(InputFormat::Csv, format!("a,b\n{rows}"), &expected);
 }
@@ -233,7 +234,8 @@ fn a_body_of_another_format_is_an_error() {
 
 #[test]
 fn no_more_is_read_than_is_wanted() {
-    let lines: String = (0..100).map(|n| format!("{{\"a\": {n}}}\n")).collect();
+    let lines: Vec<String> = (0..100).map(|n| format!("{{\"a\": {n}}}\n")).collect();
+    let lines = lines.concat();
     for (rows_max, rows, truncated) in [(10, 10, true), (100, 100, false), (101, 100, false)] {
         let mut sampler = Sampler::new(InputFormat::NdJson, options(rows_max));
         for chunk in lines.as_bytes().chunks(5) {
@@ -255,7 +257,7 @@ fn no_more_is_read_than_is_wanted() {
 
 #[test]
 fn the_document_has_a_comment_beside_each_guess() {
-    let rows: String = (0..20)
+    let rows = (0..20)
         .map(|n| {
             format!(
                 "{n},{},{}\n",
@@ -263,7 +265,8 @@ fn the_document_has_a_comment_beside_each_guess() {
                 if n == 7 { "NA" } else { "1" }
             )
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let proposal = infer(InputFormat::Csv, format!("nr,origin,delay\n{rows}"));
     let expected = "\
 # Proposed from a sample.

@@ -51,7 +51,11 @@ pub(super) async fn propose(
         output.note(&format!("{file}: {null} stands for null"));
         request.csv.null_value = Some(null.to_owned());
     }
-    request.schema = proposal.schema.name.as_str().to_owned();
+    proposal
+        .schema
+        .name
+        .as_str()
+        .clone_into(&mut request.schema);
     Ok(proposal.schema)
 }
 
