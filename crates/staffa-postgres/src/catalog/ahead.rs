@@ -23,34 +23,50 @@ pub(super) async fn build(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let client = pool.get().await?;
+    let mut lent = Lent(Some(pool.get().await?));
+    let client = lent.client()?;
     let schema = transition.from();
     // Only as long as it takes, and waits for whoever reads or writes now.
-    run(
-        &client,
-        schema,
-        "SET statement_timeout = 0; SET lock_timeout = 0",
-    )
-    .await?;
+    let unbounded = "SET statement_timeout = 0; SET lock_timeout = 0";
+    run(client, schema, unbounded).await?;
     let mut built = Vec::new();
     let mut done = Ok(());
     for index in wanted {
-        done = build_one(&client, schema, &index, &mut built).await;
+        done = build_one(client, schema, &index, &mut built).await;
         if done.is_err() {
             break;
         }
     }
-    let reset = run(
-        &client,
-        schema,
-        "RESET statement_timeout; RESET lock_timeout",
-    )
-    .await;
-    if let Err(error) = done.and(reset) {
-        remove(&client, schema, &built).await;
-        return Err(error);
+    if done.is_err() {
+        remove(client, schema, &built).await;
     }
+    let bounded = "RESET statement_timeout; RESET lock_timeout";
+    done.and(run(client, schema, bounded).await)?;
+    lent.give_back();
     Ok(built)
+}
+
+/// A connection whose settings are not those of its pool. Where it is not given back, as when
+/// nobody waits for the change any more, it is closed, and so is what it was doing.
+struct Lent(Option<Connection>);
+
+impl Lent {
+    fn client(&self) -> Result<&Connection, StorageError> {
+        let client = self.0.as_ref();
+        client.ok_or_else(|| StorageError::internal("the connection was given back"))
+    }
+
+    fn give_back(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            client.discard();
+        }
+    }
 }
 
 async fn build_one(
