@@ -64,7 +64,6 @@ fn ladder(
     // The file lies about in the order of ids, of which the engine makes use by itself.
     let helps = is_deep || key.field != Field::Id;
     let starts_at_null = match &query.after {
-        Some(_) if key.field == Field::Id => false,
         Some(position) => position.values.first().is_none_or(Value::is_null),
         None => key.nulls_first && key.field.is_nullable(&query.schema),
     };

@@ -14,10 +14,11 @@ use crate::error::Fault;
 use crate::sql::select;
 use crate::types::value_at;
 
-/// How many fields have fences at a time.
-const FIELDS_MAX: usize = 16;
+/// How many fields have fences at a time: all of them together take 16 MiB, or up to four times
+/// that where the fields are texts.
+const FIELDS_MAX: usize = 8;
 /// How many characters of a text a fence has. A prefix is as good a guess.
-const TEXT_MAX: usize = 32;
+const TEXT_MAX: usize = 16;
 /// Making fences anew may take the hundredth part of the time.
 const PAUSE_FACTOR: u32 = 100;
 /// The least time between two makings.
@@ -26,8 +27,8 @@ const PAUSE_MIN: Duration = Duration::from_secs(10);
 /// When fences are made, and how many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
-    /// How many a field has at most. More make a page's stretch shorter and cost memory: a
-    /// number takes 32 bytes, a text up to twice that.
+    /// How many a field has at most. More make a page's stretch shorter and cost memory: 32 bytes
+    /// each, and of a text its bytes besides.
     pub(super) fences_max: usize,
     /// From how many records on they pay.
     pub(super) records_min: u64,

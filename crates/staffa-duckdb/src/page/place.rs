@@ -1,7 +1,7 @@
 //! Where a page lies: between which fences, and how many records to leave out there.
 
 use duckdb::Connection;
-use staffa_domain::{Field, RecordQuery, Value};
+use staffa_domain::{RecordQuery, Value};
 
 use super::fence::Ladder;
 use crate::error::Fault;
@@ -28,7 +28,6 @@ pub(super) fn find(
     }
     let start = match &query.after {
         None => 0,
-        Some(position) if ladder.key.field == Field::Id => ladder.after(&Value::Uuid(position.id)),
         Some(position) => ladder.after(position.values.first().unwrap_or(&Value::Null)),
     };
     let to = ladder.at(start + reach(query, ladder, query.offset));
