@@ -16,6 +16,7 @@ use futures_util::StreamExt as _;
 use staffa_app::Jobs;
 use staffa_domain::ports::{Spool, SpoolPart, SpoolWriter, Spooled};
 use staffa_domain::{RecordId, StorageError};
+use staffa_telemetry::Metrics;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OnceCell;
 use tokio_util::io::ReaderStream;
@@ -57,9 +58,12 @@ pub(crate) fn jobs(config: &Config) -> Arc<Jobs> {
 /// The jobs as `/metrics` shows them.
 pub(crate) fn figures(jobs: &Jobs) -> String {
     let (running, queued) = jobs.count();
-    format!(
-        "# HELP staffa_jobs Jobs of this process by state.\n# TYPE staffa_jobs gauge\n\
-         staffa_jobs{{state=\"running\"}} {running}\nstaffa_jobs{{state=\"queued\"}} {queued}\n"
+    let samples = [("running", running), ("queued", queued)];
+    Metrics::gauge(
+        "staffa_jobs",
+        "Jobs of this process by state.",
+        "state",
+        &samples,
     )
 }
 

@@ -15,6 +15,7 @@ use staffa_domain::ports::EngineMonitor;
 
 pub use requests::RequestFigures;
 
+use exposition::{Family, Kind};
 pub(crate) use registry::{PORT_RECORDS, PORT_SECONDS, Registry};
 use requests::Requests;
 
@@ -84,6 +85,15 @@ impl Metrics {
         if let Some(engine) = engine {
             engine::write(&mut text, engine.as_ref());
         }
+        text
+    }
+
+    /// A gauge in the same format that somebody else keeps: its name, what it means, and its
+    /// value for each of a label's.
+    pub fn gauge(name: &str, help: &str, label: &str, samples: &[(&str, usize)]) -> String {
+        let mut text = String::new();
+        let kind = Kind::Gauge;
+        Family { name, kind, help }.write_by(&mut text, label, samples);
         text
     }
 

@@ -27,7 +27,12 @@ impl Family<'_> {
     }
 
     /// Writes the family with one sample for each value of a label.
-    pub(super) fn write_by(self, text: &mut String, label: &str, samples: &[(&str, u8)]) {
+    pub(super) fn write_by<V: fmt::Display>(
+        self,
+        text: &mut String,
+        label: &str,
+        samples: &[(&str, V)],
+    ) {
         self.write_head(text);
         for (of, value) in samples {
             infallible(writeln!(text, "{}{{{label}=\"{of}\"}} {value}", self.name));
