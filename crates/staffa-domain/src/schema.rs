@@ -11,6 +11,7 @@ mod snapshot;
 mod tests;
 
 pub use constraint::{Constraints, Pattern};
+pub use layout::data_type;
 pub use name::{NameError, PropertyName, SchemaName};
 pub use property::{DecimalSize, Property, PropertyType};
 pub use rules::{SchemaProblem, check};
@@ -46,6 +47,19 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// A schema with these properties and no key, which refuses what it does not know.
+    pub const fn new(name: SchemaName, properties: Vec<Property>) -> Self {
+        Self {
+            name,
+            description: None,
+            primary_key: Vec::new(),
+            append_only: false,
+            unknown_properties: UnknownProperties::Reject,
+            distributed_by: None,
+            properties,
+        }
+    }
+
     /// The position of a property by its name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.properties

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use staffa_domain::schema::{Constraints, DecimalSize, UnknownProperties};
+use staffa_domain::schema::DecimalSize;
 use staffa_domain::{Property, PropertyName, PropertyType, Schema, SchemaName, SchemaSnapshot};
 
 /// Builds a schema in a few lines; every flag is off until set.
@@ -18,16 +18,10 @@ impl SchemaBuilder {
     /// # Panics
     /// When the name is none.
     pub fn new(name: &str) -> Self {
-        let schema = Schema {
-            name: SchemaName::new(name).expect("a valid schema name"),
-            description: None,
-            primary_key: Vec::new(),
-            append_only: false,
-            unknown_properties: UnknownProperties::Reject,
-            distributed_by: None,
-            properties: Vec::new(),
-        };
-        Self { schema }
+        let name = SchemaName::new(name).expect("a valid schema name");
+        Self {
+            schema: Schema::new(name, Vec::new()),
+        }
     }
 
     /// Adds an optional property.
@@ -59,17 +53,8 @@ impl SchemaBuilder {
         property_type: PropertyType,
         change: impl FnOnce(&mut Property),
     ) -> Self {
-        let mut property = Property {
-            name: PropertyName::new(name).expect("a valid property name"),
-            property_type,
-            required: false,
-            indexed: false,
-            unique: false,
-            default: None,
-            description: None,
-            constraints: Constraints::default(),
-            renamed_from: None,
-        };
+        let name = PropertyName::new(name).expect("a valid property name");
+        let mut property = Property::new(name, property_type);
         change(&mut property);
         self.schema.properties.push(property);
         self

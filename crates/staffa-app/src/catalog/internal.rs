@@ -6,7 +6,6 @@ use arrow_array::ArrayRef;
 use staffa_codec::document;
 use staffa_domain::batch::Origin;
 use staffa_domain::ports::SchemaChange;
-use staffa_domain::schema::{Constraints, UnknownProperties};
 use staffa_domain::{
     DecodedBatch, Property, PropertyName, PropertyType, Schema, SchemaName, SchemaSnapshot,
     StorageError, ValidBatch, validate,
@@ -20,25 +19,16 @@ pub(crate) fn internal_schema(
     properties: &[(&str, PropertyType, bool)],
 ) -> Arc<SchemaSnapshot> {
     let property = |(name, property_type, required): &(&str, PropertyType, bool)| Property {
-        name: PropertyName::new(name).expect("a property's name"),
-        property_type: property_type.clone(),
         required: *required,
-        indexed: false,
-        unique: false,
-        default: None,
-        description: None,
-        constraints: Constraints::default(),
-        renamed_from: None,
+        ..Property::new(
+            PropertyName::new(name).expect("a property's name"),
+            property_type.clone(),
+        )
     };
-    Arc::new(SchemaSnapshot::first(Schema {
-        name: SchemaName::internal(name).expect("an internal name"),
-        description: None,
-        primary_key: Vec::new(),
-        append_only: false,
-        unknown_properties: UnknownProperties::Reject,
-        distributed_by: None,
-        properties: properties.iter().map(property).collect(),
-    }))
+    Arc::new(SchemaSnapshot::first(Schema::new(
+        SchemaName::internal(name).expect("an internal name"),
+        properties.iter().map(property).collect(),
+    )))
 }
 
 /// One record of an internal schema, not yet stamped.

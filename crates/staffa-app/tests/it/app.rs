@@ -9,9 +9,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value as Json;
 
 use staffa_app::{
-    BodyError, ByteStream, Catalog, CommandPorts, Commands, Context, CursorKey, Error, Failure,
-    Jobs, Limits, Queries, RecordView, StreamRecords,
+    BodyError, BulkMode, ByteStream, Catalog, CommandPorts, Commands, Context, CursorKey, Error,
+    Failure, IngestRecords, Jobs, Limits, OnError, Queries, RecordView, Return, StreamRecords,
 };
+use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 use staffa_codec::encode::{JsonRecordEncoder, Shape};
 use staffa_domain::ports::{Clock as _, RecordWriter, Storage};
 use staffa_domain::{RecordId, SchemaSnapshot, Timestamp};
@@ -183,6 +184,23 @@ pub(crate) fn body(text: &str) -> ByteStream {
 pub(crate) fn cut_body(text: &str) -> ByteStream {
     let start = Bytes::copy_from_slice(text.as_bytes());
     stream::iter([Ok(start), Err(BodyError::Disconnected)]).boxed()
+}
+
+/// A bulk write of new orders, a record a line.
+pub(crate) fn ingest(body: ByteStream, on_error: OnError) -> IngestRecords {
+    IngestRecords {
+        schema: "orders".to_owned(),
+        format: InputFormat::NdJson,
+        compression: Compression::None,
+        csv: CsvOptions::default(),
+        mode: BulkMode::Insert,
+        on_conflict: None,
+        on_error,
+        errors_max: 10,
+        body_bytes_max: None,
+        returning: Return::None,
+        body,
+    }
 }
 
 /// Runs the asynchronous part of a property test.

@@ -2,12 +2,9 @@
 
 use std::fmt::Write as _;
 
-use staffa_app::{
-    BodyError, BulkMode, ByteStream, Error, IngestRecords, IngestReport, OnError, Return,
-};
-use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
+use staffa_app::{BodyError, ByteStream, Error, IngestReport, OnError};
 
-use crate::app::{App, body, ctx, cut_body};
+use crate::app::{self, App, body, ctx, cut_body};
 
 const MIXED: &str = r#"{"reference": "A"}
 {"reference": "B", "quantity": "x"}
@@ -16,19 +13,7 @@ const MIXED: &str = r#"{"reference": "A"}
 "#;
 
 async fn ingest(app: &App, body: ByteStream, on_error: OnError) -> Result<IngestReport, Error> {
-    let request = IngestRecords {
-        schema: "orders".to_owned(),
-        format: InputFormat::NdJson,
-        compression: Compression::None,
-        csv: CsvOptions::default(),
-        mode: BulkMode::Insert,
-        on_conflict: None,
-        on_error,
-        errors_max: 10,
-        body_bytes_max: None,
-        returning: Return::None,
-        body,
-    };
+    let request = app::ingest(body, on_error);
     app.commands.ingest_records(&ctx(), request).await
 }
 

@@ -6,16 +6,14 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use serde_json::{Value as Json, json};
 
-use staffa_app::{
-    BodyError, BulkMode, ByteStream, Error, IngestRecords, Job, JobState, OnError, Return,
-};
-use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
+use staffa_app::{BodyError, ByteStream, Error, IngestRecords, Job, JobState, OnError, Return};
+use staffa_codec::decode::InputFormat;
 use staffa_domain::error::Unavailable;
 use staffa_domain::ports::{Spool as _, SpoolPart};
 use staffa_domain::{RecordId, StorageError};
 use staffa_testkit::MemorySpool;
 
-use crate::app::{App, body, ctx, cut_body};
+use crate::app::{self, App, body, ctx, cut_body};
 
 const LONG: Duration = Duration::from_secs(60);
 const DAY: i64 = 24 * 3_600_000_000;
@@ -26,17 +24,8 @@ fn request(text: &str, on_error: OnError) -> IngestRecords {
 
 fn asked(body: ByteStream, on_error: OnError) -> IngestRecords {
     IngestRecords {
-        schema: "orders".to_owned(),
-        format: InputFormat::NdJson,
-        compression: Compression::None,
-        csv: CsvOptions::default(),
-        mode: BulkMode::Insert,
-        on_conflict: None,
-        on_error,
         errors_max: 3,
-        body_bytes_max: None,
-        returning: Return::None,
-        body,
+        ..app::ingest(body, on_error)
     }
 }
 

@@ -9,26 +9,19 @@ use proptest::sample::select;
 use serde_json::{Map, Value as Json, json};
 
 use staffa_app::{BulkMode, Error, IngestRecords, IngestReport, OnError, Return};
-use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
+use staffa_codec::decode::InputFormat;
 use staffa_domain::{RecordError, WriteReceipt};
 use staffa_testkit::nth_id;
 
-use crate::app::{App, block_on, body, ctx};
+use crate::app::{self, App, block_on, body, ctx};
 
 /// A request with the defaults of the wire, in this mode.
 fn request(mode: BulkMode, format: InputFormat, text: &str) -> IngestRecords {
     IngestRecords {
-        schema: "orders".to_owned(),
         format,
-        compression: Compression::None,
-        csv: CsvOptions::default(),
         mode,
-        on_conflict: None,
-        on_error: OnError::Abort,
         errors_max: 100,
-        returning: Return::None,
-        body: body(text),
-        body_bytes_max: None,
+        ..app::ingest(body(text), OnError::Abort)
     }
 }
 

@@ -16,34 +16,22 @@ use crate::error::{RecordError, RecordErrorCode};
 use crate::record::{RecordId, Timestamp};
 use crate::schema::{
     Constraints, DecimalSize, Pattern, Property, PropertyName, PropertyType, Schema, SchemaName,
-    SchemaSnapshot, UnknownProperties,
+    SchemaSnapshot,
 };
 use crate::value::Value;
 
 fn property(name: &str, property_type: PropertyType, constraints: Constraints) -> Property {
     Property {
-        name: PropertyName::new(name).unwrap(),
-        property_type,
-        required: false,
-        indexed: false,
-        unique: false,
-        default: None,
-        description: None,
         constraints,
-        renamed_from: None,
+        ..Property::new(PropertyName::new(name).unwrap(), property_type)
     }
 }
 
 fn schema(properties: Vec<Property>) -> Arc<SchemaSnapshot> {
-    Arc::new(SchemaSnapshot::first(Schema {
-        name: SchemaName::new("things").unwrap(),
-        description: None,
-        primary_key: Vec::new(),
-        append_only: false,
-        unknown_properties: UnknownProperties::Reject,
-        distributed_by: None,
+    Arc::new(SchemaSnapshot::first(Schema::new(
+        SchemaName::new("things").unwrap(),
         properties,
-    }))
+    )))
 }
 
 /// A required `code` from 1 to 9, and a `note` of at most three characters.

@@ -12,8 +12,8 @@ use crate::batch::id_array;
 use crate::error::RecordErrorCode;
 use crate::record::{RecordId, Timestamp};
 use crate::schema::{
-    Constraints, DecimalSize, Property, PropertyName, PropertyType, Schema, SchemaName,
-    SchemaSnapshot, UnknownProperties,
+    DecimalSize, Property, PropertyName, PropertyType, Schema, SchemaName, SchemaSnapshot,
+    UnknownProperties,
 };
 use crate::value::Value;
 
@@ -22,33 +22,18 @@ fn name(text: &str) -> PropertyName {
 }
 
 fn property(text: &str, property_type: PropertyType) -> Property {
-    Property {
-        name: name(text),
-        property_type,
-        required: false,
-        indexed: false,
-        unique: false,
-        default: None,
-        description: None,
-        constraints: Constraints::default(),
-        renamed_from: None,
-    }
+    Property::new(name(text), property_type)
 }
 
 /// A text `a` and an integer `b`.
 fn things() -> Schema {
-    Schema {
-        name: SchemaName::new("things").unwrap(),
-        description: None,
-        primary_key: Vec::new(),
-        append_only: false,
-        unknown_properties: UnknownProperties::Reject,
-        distributed_by: None,
-        properties: vec![
+    Schema::new(
+        SchemaName::new("things").unwrap(),
+        vec![
             property("a", PropertyType::String),
             property("b", PropertyType::Integer),
         ],
-    }
+    )
 }
 
 const fn decimal(precision: u8, scale: i8) -> PropertyType {

@@ -7,7 +7,7 @@ use super::names::{property_names, schema_name};
 use super::remark::{Remark, RemarkCode, shown};
 use super::sample::{NULL_WORDS, Observed, Sample};
 use super::types::type_of;
-use crate::schema::{Constraints, Property, PropertyName, PropertyType, Schema, UnknownProperties};
+use crate::schema::{Property, PropertyName, PropertyType, Schema};
 
 /// The fewest rows a value must come in, on average, for its texts to be like an enum.
 const ROWS_PER_MEMBER_MIN: u64 = 5;
@@ -81,15 +81,7 @@ impl Sample {
             message,
         };
         Proposal {
-            schema: Schema {
-                name: schema_name,
-                description: None,
-                primary_key: Vec::new(),
-                append_only: false,
-                unknown_properties: UnknownProperties::Reject,
-                distributed_by: None,
-                properties,
-            },
+            schema: Schema::new(schema_name, properties),
             null_value: null_word.map(|word| NULL_WORDS[word]),
             rows: self.rows,
             unreadable: self.unreadable,
@@ -172,15 +164,8 @@ impl Sample {
         }
         tell_form(facts, &kind, tell);
         Property {
-            name,
-            property_type: kind,
             required: nulls == 0 && self.rows > 0,
-            indexed: false,
-            unique: false,
-            default: None,
-            description: None,
-            constraints: Constraints::default(),
-            renamed_from: None,
+            ..Property::new(name, kind)
         }
     }
 

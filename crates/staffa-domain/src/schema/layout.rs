@@ -56,7 +56,7 @@ const fn datetime() -> DataType {
 }
 
 /// The Arrow type of an abstract type. Timestamps carry no zone: they are UTC by contract.
-fn data_type(property_type: &PropertyType) -> DataType {
+pub fn data_type(property_type: &PropertyType) -> DataType {
     match property_type {
         PropertyType::String | PropertyType::Object => DataType::Utf8,
         PropertyType::Integer => DataType::Int64,

@@ -111,3 +111,20 @@ pub struct Property {
     /// The name it had in the version before, when this one renames it.
     pub renamed_from: Option<PropertyName>,
 }
+
+impl Property {
+    /// An optional property without flags, default or constraints.
+    pub fn new(name: PropertyName, property_type: PropertyType) -> Self {
+        Self {
+            name,
+            property_type,
+            required: false,
+            indexed: false,
+            unique: false,
+            default: None,
+            description: None,
+            constraints: Constraints::default(),
+            renamed_from: None,
+        }
+    }
+}

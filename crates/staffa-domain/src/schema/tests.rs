@@ -1,35 +1,17 @@
 //! What holds together as a schema, and where the rest is wrong.
 
 use crate::schema::{
-    Constraints, DecimalSize, Pattern, Property, PropertyName, PropertyType, Schema, SchemaName,
-    SchemaSnapshot, UnknownProperties, check,
+    DecimalSize, Pattern, Property, PropertyName, PropertyType, Schema, SchemaName, SchemaSnapshot,
+    check,
 };
 use crate::value::Value;
 
 fn property(name: &str, property_type: PropertyType) -> Property {
-    Property {
-        name: PropertyName::new(name).unwrap(),
-        property_type,
-        required: false,
-        indexed: false,
-        unique: false,
-        default: None,
-        description: None,
-        constraints: Constraints::default(),
-        renamed_from: None,
-    }
+    Property::new(PropertyName::new(name).unwrap(), property_type)
 }
 
 fn schema(properties: Vec<Property>) -> Schema {
-    Schema {
-        name: SchemaName::new("things").unwrap(),
-        description: None,
-        primary_key: Vec::new(),
-        append_only: false,
-        unknown_properties: UnknownProperties::Reject,
-        distributed_by: None,
-        properties,
-    }
+    Schema::new(SchemaName::new("things").unwrap(), properties)
 }
 
 fn name(text: &str) -> PropertyName {

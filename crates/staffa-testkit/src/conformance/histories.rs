@@ -176,13 +176,7 @@ fn apply(to: &mut Schema, change: &Change, step: usize) {
         } => to.properties.push(Property {
             default: default.clone(),
             required: *required,
-            name: new,
-            property_type: kind.clone(),
-            indexed: false,
-            unique: false,
-            description: None,
-            constraints: Constraints::default(),
-            renamed_from: None,
+            ..Property::new(new, kind.clone())
         }),
         Change::Drop(at) if count > 1 => drop(to.properties.remove(at.index(count))),
         Change::Drop(_) => {}

@@ -12,10 +12,7 @@ use arrow_schema::{DataType, Field};
 use bytes::Bytes;
 
 use staffa_domain::infer::{Digits, Kinds, Marks, Sample, Scalar};
-use staffa_domain::schema::{
-    Constraints, DecimalSize, Property, PropertyName, PropertyType, Schema, SchemaName,
-    SchemaSnapshot, UnknownProperties,
-};
+use staffa_domain::schema::{self, DecimalSize, PropertyType};
 
 use super::scalar::{of_number, of_text};
 use crate::decode::arrow::{
@@ -228,10 +225,8 @@ fn reading(field: &Field) -> Reading {
     if kind == PropertyType::String && extension.is_some_and(|name| name == "arrow.json") {
         nature = Nature::Json;
     }
-    match layout(&kind) {
-        Some(layout) => Reading::As(kind, layout, nature),
-        None => Reading::Not("has no layout".to_owned()),
-    }
+    let layout = schema::data_type(&kind);
+    Reading::As(kind, layout, nature)
 }
 
 fn scalar_type(data_type: &DataType) -> Option<(PropertyType, Nature)> {
@@ -258,32 +253,6 @@ fn scalar_type(data_type: &DataType) -> Option<(PropertyType, Nature)> {
         _ => return None,
     };
     Some((kind, Nature::Plain))
-}
-
-/// How values of a type lie in batches: as in those of a schema with one such property.
-fn layout(kind: &PropertyType) -> Option<DataType> {
-    let schema = Schema {
-        name: SchemaName::new("sample").ok()?,
-        description: None,
-        primary_key: Vec::new(),
-        append_only: false,
-        unknown_properties: UnknownProperties::Reject,
-        distributed_by: None,
-        properties: vec![Property {
-            name: PropertyName::new("value").ok()?,
-            property_type: kind.clone(),
-            required: false,
-            indexed: false,
-            unique: false,
-            default: None,
-            description: None,
-            constraints: Constraints::default(),
-            renamed_from: None,
-        }],
-    };
-    let snapshot = SchemaSnapshot::first(schema);
-    let field = snapshot.property_layout().fields().first()?;
-    Some(field.data_type().clone())
 }
 
 /// The values of one source in one batch, as they would be stored.
