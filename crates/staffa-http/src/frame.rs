@@ -134,12 +134,18 @@ impl Service<Request<Body>> for Api {
 /// Whether a request takes as long as its data: what bounds it first is that it must keep
 /// moving.
 fn is_transfer(path: &str) -> bool {
-    path.ends_with("/bulk") || path.ends_with("/stream")
+    path == "/api/v1/records/bulk" || matches!(below_schema(path), Some("bulk" | "stream"))
 }
 
 /// Whether a request with a body only asks.
 fn is_question(path: &str) -> bool {
-    path.ends_with("/query") || path.ends_with("/aggregate")
+    matches!(below_schema(path), Some("query" | "aggregate"))
+}
+
+/// What of a schema's records a path names: the schema itself may be called anything.
+fn below_schema(path: &str) -> Option<&str> {
+    let (_, below) = path.strip_prefix("/api/v1/records/")?.split_once('/')?;
+    Some(below)
 }
 
 fn late(exchange: &Exchange, is_read: bool) -> Problem {

@@ -29,7 +29,7 @@ use crate::sql::{self, Query};
 use source::{Fault, Source};
 
 /// Up to here an answer is a page: read whole, on a connection for short reads.
-const PAGE_MAX: u64 = 10_000;
+const PAGE_MAX: u64 = 10_001;
 /// How many records of a stream travel together.
 const BATCH_RECORDS: usize = 8_192;
 

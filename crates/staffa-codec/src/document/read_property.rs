@@ -1,5 +1,7 @@
 //! One property of a document: its type, flags and constraints.
 
+use std::collections::HashSet;
+
 use staffa_domain::schema::{
     Constraints, DecimalSize, Pattern, Property, PropertyName, PropertyType,
 };
@@ -9,6 +11,7 @@ use super::nearest::suggestion;
 use super::node::{Kind, Node, Texts, item, step};
 use super::read::Problems;
 use super::{DECIMAL_PRECISION, DECIMAL_SCALE};
+use crate::text::format::value_text;
 
 const KEYS: [&str; 23] = [
     "name",
@@ -287,13 +290,14 @@ impl<'a> Reader<'a> {
             self.refuse("enum", node, "an enum needs at least one value");
         }
         let mut values = Vec::with_capacity(list.len());
+        let mut listed = HashSet::new();
         for (at, node) in list.iter().enumerate() {
             let pointer = item(&pointer, at);
             match node.typed(kind, Texts::WhereNeeded) {
                 Ok(Value::Null) => self
                     .problems
                     .push(&pointer, node.mark, "null can't be listed"),
-                Ok(value) if values.contains(&value) => {
+                Ok(value) if !listed.insert(value_text(kind, &value)) => {
                     self.problems
                         .push(&pointer, node.mark, "the value is listed twice");
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use staffa_domain::query::{
     Aggregate, Bucket, DateUnit, Group, Having, Metric, MetricKind, OutputSort,
 };
-use staffa_domain::schema::{PropertyType, SchemaSnapshot};
+use staffa_domain::schema::{DecimalSize, PropertyType, SchemaSnapshot};
 
 use super::operand::{Operator, operand};
 use super::place::{Place, read_text, shorten};
@@ -305,10 +305,20 @@ fn metric_fits(metric: MetricKind, kind: &PropertyType) -> bool {
 }
 
 /// The type as which an operand for a metric is read.
+/// How many digits a sum of decimals may have.
+const SUM_DIGITS: u8 = 38;
+
 fn metric_type(schema: &SchemaSnapshot, metric: &Metric) -> PropertyType {
     let of = metric.field.map(|field| field.property_type(schema));
     match (metric.kind, of) {
         (MetricKind::Count | MetricKind::CountDistinct, _) => PropertyType::Integer,
+        // A sum may have more digits than what is summed.
+        (MetricKind::Sum, Some(PropertyType::Decimal(size))) => {
+            PropertyType::Decimal(DecimalSize {
+                precision: SUM_DIGITS,
+                scale: size.scale,
+            })
+        }
         (MetricKind::Sum | MetricKind::Min | MetricKind::Max, Some(kind)) => kind.clone(),
         _ => PropertyType::Number,
     }

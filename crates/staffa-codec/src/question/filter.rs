@@ -48,6 +48,7 @@ pub(super) fn parse_node(
         schema,
         limits,
         conditions: 0,
+        connectives: 0,
     };
     match &node.kind {
         Kind::Null => Ok(None),
@@ -63,10 +64,14 @@ pub(super) fn parse_node(
     }
 }
 
+/// How many `and`, `or` and `not` a filter may have for each condition that it may have.
+const CONNECTIVES_FACTOR: usize = 4;
+
 struct Reader<'a> {
     schema: &'a SchemaSnapshot,
     limits: &'a Limits,
     conditions: usize,
+    connectives: usize,
 }
 
 impl Reader<'_> {
@@ -90,6 +95,11 @@ impl Reader<'_> {
             return self.leaf(place);
         };
         place.object(&[word])?;
+        // Those without a condition would be free otherwise.
+        self.connectives += 1;
+        if self.connectives > CONNECTIVES_FACTOR * self.limits.conditions_max {
+            return Err(place.invalid("a filter has too many parts".to_owned()));
+        }
         let inner = place.need(word)?;
         Ok(match word {
             "and" => Filter::And(self.parts(&inner, depth)?),

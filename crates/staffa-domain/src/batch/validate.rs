@@ -1,6 +1,6 @@
 //! From decoded records to valid ones, column by column, with every error found.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt64Array};
 use arrow_select::filter::filter;
@@ -88,16 +88,21 @@ fn check_batch(decoded: DecodedBatch, key: &[usize]) -> (ValidBatch, Vec<RecordE
 
 /// The records and properties of which a decoder already said what is wrong: what it left
 /// null there must not be reported as missing too.
-fn known_errors(errors: &[RecordError]) -> HashSet<(u64, String)> {
-    errors
-        .iter()
-        .map(|error| (error.index, error.pointer.clone()))
-        .collect()
+fn known_errors(errors: &[RecordError]) -> KnownErrors {
+    let mut known = KnownErrors::new();
+    for error in errors {
+        let pointers = known.entry(error.index).or_default();
+        pointers.insert(error.pointer.clone());
+    }
+    known
 }
+
+/// The pointers that are known of each record, in order: those below one follow it.
+type KnownErrors = HashMap<u64, BTreeSet<String>>;
 
 struct Places<'a> {
     origin: &'a Origin,
-    known: &'a HashSet<(u64, String)>,
+    known: &'a KnownErrors,
 }
 
 impl Places<'_> {
@@ -123,20 +128,19 @@ impl Places<'_> {
     }
 
     fn is_known(&self, row: usize, property: &Property) -> bool {
-        if self.known.is_empty() {
-            return false;
-        }
         let index = self.origin.first + row as u64;
+        let Some(pointers) = self.known.get(&index) else {
+            return false;
+        };
         let pointer = format!("/{}", property.name);
         // An item's error, `/tags/3`, stands for its array; an empty pointer for all.
-        self.known.contains(&(index, String::new()))
-            || self.known.contains(&(index, pointer.clone()))
-            || self.known.iter().any(|(at, place)| {
-                *at == index
-                    && place
-                        .strip_prefix(&pointer)
-                        .is_some_and(|rest| rest.starts_with('/'))
-            })
+        let items = format!("{pointer}/");
+        pointers.contains("")
+            || pointers.contains(&pointer)
+            || pointers
+                .range(items.clone()..)
+                .next()
+                .is_some_and(|first| first.starts_with(&items))
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) fn records(query: &RecordQuery) -> Sql {
     records_within(query, &bounds)
 }
 
+/// The engine counts rows in 64 bits with a sign.
+const ROWS_MAX: u64 = i64::MAX.unsigned_abs();
+
 /// The statement of a query whose answer lies within bounds; the offset is that of the bounds.
 pub(crate) fn records_within(query: &RecordQuery, bounds: &Bounds) -> Sql {
     within(head(&query.schema, &query.selected()), query, bounds)
@@ -66,10 +69,10 @@ fn within(mut sql: Sql, query: &RecordQuery, bounds: &Bounds) -> Sql {
     }
     // Constants: the engine plans a top-N only for a limit that it knows.
     if let Some(limit) = query.limit {
-        sql.push(&format!(" LIMIT {limit}"));
+        sql.push(&format!(" LIMIT {}", limit.min(ROWS_MAX)));
     }
     if bounds.offset > 0 {
-        sql.push(&format!(" OFFSET {}", bounds.offset));
+        sql.push(&format!(" OFFSET {}", bounds.offset.min(ROWS_MAX)));
     }
     sql
 }

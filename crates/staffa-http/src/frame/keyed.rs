@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 use staffa_app::{Claim, Commands, Done, Error, Fingerprint, Once, Teller, Told};
 use staffa_domain::StorageError;
 
+use super::is_question;
 use crate::exchange::Exchange;
 use crate::from_wire::body::open;
 use crate::problem::Problem;
@@ -32,8 +33,7 @@ pub(super) fn is_keyed(request: &Request<Body>) -> bool {
     request.headers().contains_key(KEY)
         && [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method())
         && (path.starts_with("/api/v1/records") || path == "/api/v1/transactions")
-        && !path.ends_with("/query")
-        && !path.ends_with("/aggregate")
+        && !is_question(path)
 }
 
 /// Answers a request with a key.

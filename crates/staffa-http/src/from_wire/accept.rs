@@ -4,18 +4,23 @@ use http::HeaderValue;
 
 use crate::problem::{Code, Problem};
 
-/// Whether one of the media types is acceptable. No header, or one that cannot be read, takes
-/// anything.
+/// Whether one of the media types is acceptable.
 pub(crate) fn accepts(header: Option<&HeaderValue>, types: &[&str]) -> bool {
-    let Some(text) = header.and_then(|value| value.to_str().ok()) else {
+    let Some(text) = asked(header) else {
         return true;
     };
-    text.trim().is_empty() || text == "*/*" || types.iter().any(|kind| weight(text, kind) > 0)
+    text == "*/*" || types.iter().any(|kind| weight(text, kind) > 0)
+}
+
+/// What is asked for. No header, one without a word, and one that cannot be read take anything.
+fn asked(header: Option<&HeaderValue>) -> Option<&str> {
+    let text = header?.to_str().ok()?.trim();
+    (!text.is_empty()).then_some(text)
 }
 
 /// The media type that the client likes best, the first of equals.
 pub(crate) fn best<T: Copy>(header: Option<&HeaderValue>, types: &[(&str, T)]) -> Option<T> {
-    let Some(text) = header.and_then(|value| value.to_str().ok()) else {
+    let Some(text) = asked(header) else {
         return types.first().map(|(_, first)| *first);
     };
     let mut found = None;
@@ -108,5 +113,7 @@ mod tests {
         let header = HeaderValue::from_static("image/png");
         assert_eq!(best(Some(&header), &types), None);
         assert_eq!(best(None, &types), Some(1));
+        let header = HeaderValue::from_static("");
+        assert_eq!(best(Some(&header), &types), Some(1));
     }
 }

@@ -54,7 +54,8 @@ pub(super) fn describe(route: &Route, schema: Option<&SchemaSnapshot>, schemas: 
 /// Whether a request may carry a key that lets it be carried out once.
 fn is_sent_once(route: &Route) -> bool {
     let path = route.path;
-    let is_write = route.method != Method::GET && !path.ends_with("/query");
+    let asks = path.ends_with("/query") || path.ends_with("/aggregate");
+    let is_write = route.method != Method::GET && !asks;
     is_write && (path.starts_with("/api/v1/records") || path == "/api/v1/transactions")
 }
 

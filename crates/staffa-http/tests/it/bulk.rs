@@ -78,6 +78,46 @@ async fn a_taken_value_stops_all() {
 }
 
 #[tokio::test]
+async fn all_values_that_are_taken_are_told_however_long_the_body() {
+    let app = App::new().await.with_orders(2).await;
+    let lines = |mistake: &str| {
+        let mut lines = String::new();
+        for index in 0..60_000 {
+            let line = match index {
+                3 => "{\"reference\":\"A-1\"}\n".to_owned(),
+                30_000 => "{\"reference\":\"A-2\"}\n".to_owned(),
+                40_000 => mistake.to_owned(),
+                59_999 => "{\"reference\":\"B-3999\"}\n{\"reference\":\"B-59998\"}\n".to_owned(),
+                _ => format!("{{\"reference\":\"B-{index}\"}}\n"),
+            };
+            lines.push_str(&line);
+        }
+        lines
+    };
+    let told = |answer: &Answer| {
+        let errors = answer.json()["errors"].as_array().unwrap().clone();
+        let told = errors.iter().map(|error| {
+            let code = error["code"].as_str().unwrap_or_default().to_owned();
+            (error["index"].as_u64().unwrap(), code)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let taken = |index| (index, "unique_violation".to_owned());
+    let answer = send(&app, "", NDJSON, lines("{\"reference\":\"B-4\"}\n")).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.text());
+    assert_eq!(answer.code(), "unique_violation");
+    let all = told(&answer);
+    assert_eq!(all[..2], [taken(3), taken(30_000)], "{all:?}");
+    assert!(all.contains(&taken(60_000)), "{all:?}");
+    let answer = send(&app, "", NDJSON, lines("{}\n")).await;
+    let all = told(&answer);
+    assert!(all.contains(&(40_000, "required".to_owned())), "{all:?}");
+    let answer = send(&app, "?max_errors=1", NDJSON, lines("{}\n")).await;
+    assert_eq!(told(&answer).len(), 1, "{}", answer.text());
+    assert_eq!(app.count("orders").await, 2);
+}
+
+#[tokio::test]
 async fn taken_values_leave_the_others_where_they_may() {
     let app = App::new().await.with_orders(2).await;
     let lines = "{\"reference\":\"b\"}\n{\"reference\":\"A-1\"}\n{\"reference\":\"b\"}\n{}\n";

@@ -42,6 +42,26 @@ fn assert_replayed(again: &Answer, first: &Answer) {
 }
 
 #[tokio::test]
+async fn a_schema_may_be_called_like_a_question() {
+    let app = App::new().await;
+    for name in ["query", "aggregate"] {
+        let schema = format!(
+            r#"{{"name":"{name}","properties":[{{"name":"a","type":"integer","required":true}}]}}"#
+        );
+        let declared = app
+            .call("PUT", &format!("/api/v1/schemas/{name}"), &[JSON], schema)
+            .await;
+        assert_eq!(declared.status, StatusCode::CREATED, "{}", declared.text());
+        let path = format!("/api/v1/records/{name}");
+        let first = send(&app, name, ("POST", &path), r#"{"a":1}"#).await;
+        assert_eq!(first.status, StatusCode::CREATED, "{}", first.text());
+        let again = send(&app, name, ("POST", &path), r#"{"a":1}"#).await;
+        assert_replayed(&again, &first);
+        assert_eq!(app.count(name).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn every_write_is_carried_out_once() {
     let app = App::new().await.with_orders(4).await;
     let one = format!("{ORDERS}/{}", id(1));

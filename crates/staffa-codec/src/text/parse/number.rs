@@ -109,7 +109,10 @@ impl Number {
     /// The nearest double; `literal` is the text that was scanned.
     #[inline]
     pub(crate) fn to_double(self, literal: &[u8]) -> Result<f64, ParseProblem> {
-        if self.is_exact && self.mantissa <= EXACT_MANTISSA_MAX && self.exponent.abs() <= 22 {
+        if self.is_exact
+            && self.mantissa <= EXACT_MANTISSA_MAX
+            && self.exponent.unsigned_abs() <= 22
+        {
             // Both operands are exact, so the one operation rounds correctly.
             #[expect(clippy::cast_precision_loss, reason = "at most 2^53 is exact")]
             let size = self.mantissa as f64;
