@@ -1,9 +1,13 @@
 //! Where decoded batches go: checked, stamped, and into one atomic write, whose errors are
 //! collected up to a limit.
 
+mod taken;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, new_null_array};
+use staffa_domain::error::UniqueViolation;
 use staffa_domain::ports::WriteSession;
 use staffa_domain::{
     DecodedBatch, Given, OnRefusal, Operation, RecordError, RecordId, Refusal, RefusalReason,
@@ -15,6 +19,9 @@ use crate::commands::{Commands, CreatedRecords, IngestReport, OnError, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
 use crate::once::{Done, Once, Told};
+
+/// How many batches a session takes before it says what became of the first.
+const BATCHES_AHEAD: usize = 6;
 
 /// What a sink does with records and their errors.
 #[derive(Debug, Clone)]
@@ -36,6 +43,11 @@ pub(super) struct Sink<'a> {
     options: SinkOptions,
     held: Option<StampedBatch>,
     session: Option<Box<dyn WriteSession>>,
+    /// What the session was given last: where it fails at one record, it is looked at again.
+    recent: VecDeque<StampedBatch>,
+    /// The first value that is taken: nothing will be stored, and the session, which is never
+    /// committed, only tells the others.
+    taken: Option<UniqueViolation>,
     report: IngestReport,
     stored: Vec<RecordBatch>,
 }
@@ -54,6 +66,8 @@ impl<'a> Sink<'a> {
             options,
             held: None,
             session: None,
+            recent: VecDeque::new(),
+            taken: None,
             report: IngestReport::default(),
             stored: Vec::new(),
         }
@@ -70,7 +84,7 @@ impl<'a> Sink<'a> {
         let (valid, errors) = self.ctx.time(Stage::Validate, || self.check(decoded));
         self.note(errors);
         self.ctx.note(self.report.received, self.report.failed);
-        if self.is_lost() {
+        if self.is_lost() && self.taken.is_none() {
             // Nothing will be stored; what follows is read only for its errors.
             self.held = None;
             self.session = None;
@@ -84,6 +98,7 @@ impl<'a> Sink<'a> {
         match self.options.returning {
             Return::None => {}
             Return::Ids => self.check_returned()?,
+            Return::Records if self.taken.is_some() => self.stored = Vec::new(),
             Return::Records => self.stored.push(stamped.records().clone()),
         }
         if self.knows_ids() {
@@ -98,7 +113,7 @@ impl<'a> Sink<'a> {
     /// Ends the write: commits unless an error forbids it. Answers what became of the records
     /// and those that were stored, where they are to be returned.
     pub(super) async fn finish(mut self) -> Result<(IngestReport, Vec<RecordBatch>), Error> {
-        if self.is_lost() {
+        if self.taken.is_none() && self.is_lost() {
             self.report.ids = Vec::new();
             return Ok((self.report, Vec::new()));
         }
@@ -110,7 +125,16 @@ impl<'a> Sink<'a> {
                 if let Some(last) = last {
                     self.append(last).await?;
                 }
-                self.commit().await?
+                if self.taken.is_some() {
+                    return Err(self.refused().await);
+                }
+                match self.commit().await {
+                    Err(Error::UniqueViolation(violation)) if self.ends_at_one() => {
+                        self.look_again(violation).await?;
+                        return Err(self.refused().await);
+                    }
+                    committed => committed?,
+                }
             }
         };
         let report = std::mem::take(&mut self.report);
@@ -260,12 +284,25 @@ impl<'a> Sink<'a> {
             Some(session) => session,
             None => self.begin(self.on_refusal()).await?,
         };
-        // A session that failed is dropped, and so rolled back.
-        self.ctx
-            .time_async(Stage::Engine, session.append(batch))
-            .await?;
-        self.session = Some(session);
-        Ok(())
+        if self.ends_at_one() {
+            self.recent.push_back(batch.clone());
+            if self.recent.len() > BATCHES_AHEAD {
+                self.recent.pop_front();
+            }
+        }
+        let append = session.append(batch);
+        match self.ctx.time_async(Stage::Engine, append).await {
+            Ok(()) => {
+                self.session = Some(session);
+                Ok(())
+            }
+            Err(StorageError::UniqueViolation { violation }) if self.ends_at_one() => {
+                drop(session);
+                self.look_again(violation).await
+            }
+            // A session that failed is dropped, and so rolled back.
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn commit(&mut self) -> Result<WriteReceipt, Error> {
