@@ -13,6 +13,7 @@ mod settings;
 mod source;
 mod transfer;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -69,17 +70,37 @@ impl std::error::Error for AlreadySaid {}
 
 /// Runs the command that the arguments ask for: 0 done, 1 failed, 2 wrong usage.
 pub(crate) fn run() -> ExitCode {
-    let environment = std::env::vars_os()
-        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
-    let invocation = Invocation {
-        output: Output::new(),
-        environment: environment.collect(),
-    };
+    let output = Output::new();
     let matches = command().get_matches();
-    match dispatch(&matches, &invocation) {
+    let done = read_environment(std::env::vars_os()).and_then(|environment| {
+        let invocation = Invocation {
+            output,
+            environment,
+        };
+        dispatch(&matches, &invocation)
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(&error, invocation.output),
+        Err(error) => report(&error, output),
     }
+}
+
+/// The variables that are text. One of ours that is none must not count as one that is not set.
+fn read_environment(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> anyhow::Result<Vec<(String, String)>> {
+    let texts = variables.filter_map(|(name, text)| {
+        let name = name.into_string().ok()?;
+        match text.into_string() {
+            Ok(text) => Some(Ok((name, text))),
+            Err(_) if name.starts_with("STAFFA_") => {
+                let told = format!("the environment variable {name} is not UTF-8");
+                Some(Err(UsageError(told).into()))
+            }
+            Err(_) => None,
+        }
+    });
+    texts.collect()
 }
 
 fn command() -> Command {
@@ -175,6 +196,19 @@ mod tests {
     #[test]
     fn the_command_line_holds_together() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn a_variable_of_ours_that_is_no_text_is_an_error() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let read = |name: &str| {
+            let text = OsString::from_vec(vec![b'a', 0xff]);
+            let variables = [(name.into(), text), ("B".into(), "b".into())];
+            read_environment(variables.into_iter())
+        };
+        assert_eq!(read("A").unwrap(), [("B".to_owned(), "b".to_owned())]);
+        let error = read("STAFFA_DATA_DIR").unwrap_err();
+        assert!(error.to_string().contains("STAFFA_DATA_DIR"), "{error}");
     }
 
     #[test]

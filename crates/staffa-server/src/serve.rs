@@ -53,8 +53,20 @@ impl Server {
     }
 
     /// Opens the engine and brings the schemas into being.
-    pub(crate) async fn open(&self, declared: Vec<Schema>) -> anyhow::Result<App> {
-        compose(&self.config, declared).await
+    pub(crate) async fn open(&mut self, declared: Vec<Schema>) -> anyhow::Result<App> {
+        let config = self.config.clone();
+        self.unless_ended(compose(&config, declared)).await
+    }
+
+    /// Does work that comes before serving: a signal ends it with an error.
+    pub(crate) async fn unless_ended<T>(
+        &mut self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.signals.next() => bail!("ended by a signal before it was ready"),
+        }
     }
 
     /// Serves until a signal ends it, then lets requests under way finish and closes the

@@ -26,7 +26,7 @@ impl Signals {
     }
 
     /// Returns at the next signal.
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -28,9 +28,10 @@ pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Resu
     };
     let output = invocation.output;
     let done = block_on(async {
-        let server = Server::bind(&config).await?;
+        let mut server = Server::bind(&config).await?;
         let app = server.open(demo::schemas()?).await?;
-        let loaded = demo::load(&app.commands, &app.queries, output).await;
+        let load = demo::load(&app.commands, &app.queries, output);
+        let loaded = server.unless_ended(load).await;
         let text = match loaded {
             Ok(()) => demo::welcome(&app.queries, &server.url()?).await,
             Err(error) => Err(error),

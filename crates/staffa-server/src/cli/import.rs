@@ -77,7 +77,7 @@ pub(super) fn command() -> Command {
         .arg(
             arg("max-errors")
                 .value_name("NUMBER")
-                .value_parser(value_parser!(u16))
+                .value_parser(value_parser!(u32).range(1..=100_000))
                 .default_value("1000")
                 .help("How many errors of a file are gathered"),
         )
@@ -160,12 +160,7 @@ fn read_request(matches: &ArgMatches) -> anyhow::Result<Request> {
             Some("continue") => OnError::Continue,
             _ => OnError::Abort,
         },
-        errors_max: usize::from(
-            matches
-                .get_one::<u16>("max-errors")
-                .copied()
-                .unwrap_or(1_000),
-        ),
+        errors_max: usize::try_from(*matches.get_one::<u32>("max-errors").unwrap_or(&1_000))?,
         errors: matches.get_one::<PathBuf>("errors").cloned(),
     })
 }
