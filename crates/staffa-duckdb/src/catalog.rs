@@ -241,7 +241,7 @@ fn change_storage(
     engine: &Engine,
     link: &Link,
     schema: &SchemaSnapshot,
-    work: impl FnOnce(&Connection) -> Result<(), Fault>,
+    work: impl FnOnce(&Link) -> Result<(), Fault>,
 ) -> Result<(), StorageError> {
     let mut transaction = Transaction::begin(link).map_err(|fault| engine.failed(fault))?;
     transaction

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use duckdb::Connection;
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -17,6 +18,7 @@ use staffa_domain::{SchemaSnapshot, StorageError};
 
 use crate::error::{Class, Fault};
 use crate::options::Options;
+use crate::rows::Sources;
 use crate::sequence::Sequences;
 use crate::transaction::Committed;
 
@@ -50,24 +52,54 @@ impl Drop for PathClaim {
     }
 }
 
+/// How many planned statements a connection keeps.
+const STATEMENTS_KEPT: usize = 64;
+
 /// A connection that keeps its path claimed. The order of the fields matters: the
 /// connection closes before the claim is given back.
 pub(crate) struct Link {
     connection: Connection,
+    sources: Sources,
     claim: Arc<PathClaim>,
 }
 
 impl Link {
     /// Joins a connection and its claim.
-    pub(crate) const fn new(connection: Connection, claim: Arc<PathClaim>) -> Self {
-        Self { connection, claim }
+    pub(crate) fn new(connection: Connection, claim: Arc<PathClaim>) -> Self {
+        // One for each schema that is written, beside those of questions.
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        Self {
+            connection,
+            sources: Sources::default(),
+            claim,
+        }
+    }
+
+    /// A connection to a new instance in memory.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        static INSTANCES: AtomicUsize = AtomicUsize::new(0);
+        let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
+        let path = PathBuf::from(format!(":memory:{instance}"));
+        let claim = PathClaim::take(&path, Duration::ZERO).unwrap();
+        let connection = Connection::open_in_memory().unwrap();
+        crate::rows::register(&connection).unwrap();
+        Self::new(connection, Arc::new(claim))
     }
 
     fn another(&self) -> Result<Self, Fault> {
-        Ok(Self {
-            connection: self.connection.try_clone()?,
-            claim: Arc::clone(&self.claim),
-        })
+        let connection = self.connection.try_clone()?;
+        Ok(Self::new(connection, Arc::clone(&self.claim)))
+    }
+
+    /// Appends whole records in one statement, which is a transaction of its own where none is
+    /// open.
+    pub(crate) fn append(
+        &self,
+        schema: &SchemaSnapshot,
+        records: &RecordBatch,
+    ) -> Result<(), Fault> {
+        self.sources.append(&self.connection, schema, records)
     }
 }
 
@@ -427,7 +459,7 @@ impl Engine {
 
 /// The limit up to which the engine sorts a page by its keys first and reads the other
 /// columns for the page alone.
-pub(crate) const PAGE_ROWS_MAX: u64 = 10_000;
+pub(crate) const PAGE_ROWS_MAX: u64 = 10_001;
 
 fn drop_page_columns_late(connection: &Connection) -> Result<(), Fault> {
     let statement = format!("SET late_materialization_max_rows = {PAGE_ROWS_MAX}");

@@ -87,18 +87,23 @@ fn classify_wrapped(text: &str) -> Class {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        let text = match error {
+        Self::of(match error {
             Error::DuckDBFailure(_, Some(text)) => text,
             other => other.to_string(),
-        };
+        })
+    }
+}
+
+impl Fault {
+    /// What the engine's words say.
+    pub(crate) fn of(text: impl Into<String>) -> Self {
+        let text = text.into();
         Self {
             class: classify(&text),
             text,
         }
     }
-}
 
-impl Fault {
     /// A fault of our own making.
     pub(crate) fn bug(text: impl Into<String>) -> Self {
         Self {

@@ -15,7 +15,6 @@ use std::time::Instant;
 use staffa_domain::{Operation, Outcome, StorageError};
 use tokio::sync::oneshot;
 
-pub(crate) use apply::append;
 pub(crate) use check::{UniqueKeys, id_violation, named_value, stored_violation};
 pub(crate) use doubt::is_stored;
 use gather::Gathering;

@@ -18,6 +18,7 @@ use crate::lane::Lane;
 use crate::monitor::Monitor;
 use crate::options::Options;
 use crate::reader::Reader;
+use crate::rows;
 use crate::session::Writer;
 use crate::upkeep::Upkeep;
 
@@ -108,6 +109,7 @@ pub(crate) fn open_instance(options: &Options, path: &Path) -> Result<Connection
     check_format(&root, path)?;
     let log = root.execute_batch(CHANGES);
     log.map_err(|error| Trouble::from(error).at(path))?;
+    rows::register(&root).map_err(|error| Trouble::Engine(error).at(path))?;
     lock_down(&root).map_err(|error| Trouble::Engine(error).at(path))?;
     Ok(root)
 }

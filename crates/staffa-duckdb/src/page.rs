@@ -19,6 +19,7 @@ use duckdb::Connection;
 use staffa_domain::batch::record_id;
 use staffa_domain::{Field, RecordId, RecordQuery, Value};
 
+use crate::engine::Link;
 use crate::error::Fault;
 use crate::sql::select::{self, Bounds};
 use crate::transaction::Transaction;
@@ -31,15 +32,15 @@ const IDS_MAX: u64 = 200;
 
 /// The records of a page, in order, from one snapshot.
 pub(crate) fn fetch(
-    connection: &Connection,
+    link: &Link,
     fences: &Fences,
     query: &RecordQuery,
 ) -> Result<Vec<RecordBatch>, Fault> {
     let is_deep = query.offset >= fences.sizes.deep_offset;
-    let Some(ladder) = ladder(connection, fences, query, is_deep)? else {
-        return select::records(query).fetch(connection);
+    let Some(ladder) = ladder(link, fences, query, is_deep)? else {
+        return select::records(query).fetch(link);
     };
-    let mut snapshot = Transaction::begin(connection)?;
+    let mut snapshot = Transaction::begin(link)?;
     snapshot.run(|connection| {
         let bounds = place::find(connection, query, &ladder, is_deep)?;
         if let Some(bounds) = bounds

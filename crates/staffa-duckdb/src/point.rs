@@ -21,6 +21,9 @@ use crate::types::conform;
 /// How many ids one statement asks for.
 const IDS_MAX: usize = 256;
 
+/// How many statements run at a time: while one is carried out, the next gathers company.
+const THREADS: usize = 2;
+
 struct Call {
     schema: Arc<SchemaSnapshot>,
     ids: Vec<RecordId>,
@@ -32,10 +35,11 @@ struct Call {
 pub(crate) struct Points(Inbox<Call>);
 
 impl Points {
-    /// Starts the thread.
+    /// Starts the threads.
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<Self, StorageError> {
         let capacity = engine.options.read_queue_max;
-        Inbox::start(engine, "point", capacity, vec![Lookup::default()]).map(Self)
+        let threads = (0..THREADS).map(|_| Lookup::default()).collect();
+        Inbox::start(engine, "point", capacity, threads).map(Self)
     }
 
     /// The records with these ids, whole.
@@ -65,7 +69,7 @@ impl Points {
     }
 }
 
-/// The thread: calls that did not fit the last statement wait here.
+/// A thread: calls that did not fit the last statement wait here.
 #[derive(Default)]
 struct Lookup {
     waiting: VecDeque<Call>,

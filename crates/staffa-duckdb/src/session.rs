@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::engine::{Engine, LOOK_PERIOD, Link, commit_unknown, draining};
 use crate::error::{Class, Fault};
-use crate::lane::{Lane, append, id_violation, is_stored, stored_violation};
+use crate::lane::{Lane, id_violation, is_stored, stored_violation};
 use crate::sequence::Touched;
 use crate::transaction::{CommitError, Transaction};
 
@@ -222,7 +222,7 @@ impl Load {
         while let Some(command) = next(&self.engine, &mut inbox, &runtime) {
             match command {
                 Command::Append(batch) => {
-                    let result = transaction.run(|connection| self.take(connection, &batch));
+                    let result = transaction.run(|link| self.take(link, &batch));
                     match result {
                         Ok(Ok(())) => {}
                         Ok(Err(refused)) => return fail(refused),
@@ -264,14 +264,14 @@ impl Load {
 
     fn take(
         &mut self,
-        connection: &duckdb::Connection,
+        link: &Link,
         batch: &StampedBatch,
     ) -> Result<Result<(), StorageError>, Fault> {
         if !self.goes_straight() {
             let outcome = (&mut self.receipt, &mut self.refusals);
-            return judged::write(connection, &self.options, batch, outcome);
+            return judged::write(link, &self.options, batch, outcome);
         }
-        append(connection, &self.schema, batch.records())?;
+        link.append(&self.schema, batch.records())?;
         self.remember(batch);
         self.receipt.inserted += batch.len() as u64;
         if self.options.tells_ids {
@@ -307,7 +307,7 @@ impl Load {
             return Some(Ok(self.done()));
         }
         for batch in also {
-            let add = |connection: &_| append(connection, batch.schema(), batch.records());
+            let add = |link: &Link| link.append(batch.schema(), batch.records());
             if let Err(fault) = transaction.run(add) {
                 drop(transaction);
                 return Some(Err(self.explain_also(link, fault, batch)));

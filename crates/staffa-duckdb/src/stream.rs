@@ -199,16 +199,18 @@ impl Producer {
     fn forward(&self, stream: ArrowStream<'_>, way: &mut Way) -> Result<bool, Fault> {
         let mut parts: Vec<RecordBatch> = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
+        // The reader gets something at once; from then on batches are full.
+        let mut enough = 1;
         for part in stream {
             let part = conform(&part?, &self.layout)?;
             rows += part.num_rows();
             bytes += part.get_array_memory_size();
             parts.push(part);
-            if rows >= BATCH_ROWS || bytes >= BATCH_BYTES {
+            if rows >= enough || bytes >= BATCH_BYTES {
                 if !self.hand_over(self.join(&mut parts)?, way) {
                     return Ok(false);
                 }
-                (rows, bytes) = (0, 0);
+                (rows, bytes, enough) = (0, 0, BATCH_ROWS);
             }
         }
         Ok(rows == 0 || self.hand_over(self.join(&mut parts)?, way))

@@ -1,8 +1,7 @@
 //! A transaction that poisons itself: after an error the engine's COMMIT would answer
 //! success and store nothing, so only a rollback is permitted then.
 
-use duckdb::Connection;
-
+use crate::engine::Link;
 use crate::error::{Class, Fault};
 
 /// How a failed commit left the data.
@@ -26,17 +25,17 @@ pub(crate) enum Committed {
 /// An open transaction. Dropping it rolls back.
 #[derive(Debug)]
 pub(crate) struct Transaction<'c> {
-    connection: &'c Connection,
+    link: &'c Link,
     open: bool,
     poisoned: bool,
 }
 
 impl<'c> Transaction<'c> {
     /// Begins.
-    pub(crate) fn begin(connection: &'c Connection) -> Result<Self, Fault> {
-        connection.execute_batch("BEGIN TRANSACTION")?;
+    pub(crate) fn begin(link: &'c Link) -> Result<Self, Fault> {
+        link.execute_batch("BEGIN TRANSACTION")?;
         Ok(Self {
-            connection,
+            link,
             open: true,
             poisoned: false,
         })
@@ -45,12 +44,12 @@ impl<'c> Transaction<'c> {
     /// Does some work; an error of it ends the transaction's hopes.
     pub(crate) fn run<T>(
         &mut self,
-        work: impl FnOnce(&'c Connection) -> Result<T, Fault>,
+        work: impl FnOnce(&'c Link) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         if self.poisoned {
             return Err(Fault::bug("the transaction has failed before"));
         }
-        let result = work(self.connection);
+        let result = work(self.link);
         self.poisoned = result.is_err();
         result
     }
@@ -63,26 +62,47 @@ impl<'c> Transaction<'c> {
         }
         // Whatever COMMIT answers, no transaction is open after it.
         self.open = false;
-        let Err(error) = self.connection.execute_batch("COMMIT") else {
-            return Ok(Committed::Good);
-        };
-        let fault = Fault::from(error);
-        if fault.class == Class::DurableButInvalid {
-            tracing::error!(error = %fault, "the commit stands, but its checkpoint failed");
-            return Ok(Committed::EngineLost);
-        }
-        if fault.text.starts_with("TransactionContext Error") || fault.class == Class::Constraint {
-            return Err(CommitError::RolledBack(fault));
-        }
-        tracing::error!(error = %fault, "the outcome of a commit is not known");
-        Err(CommitError::Unknown(fault))
+        let committed = self.link.execute_batch("COMMIT");
+        judge(committed.map_err(Fault::from), |class| {
+            class == Class::Constraint
+        })
     }
+}
+
+/// Does work that is one statement, which commits itself: a transaction around it would be two
+/// more statements, and a short write is not much more than those.
+pub(crate) fn at_once(
+    link: &Link,
+    work: impl FnOnce(&Link) -> Result<(), Fault>,
+) -> Result<Committed, CommitError> {
+    // The engine wraps what fails within a commit, unless it is fatal; anything else failed
+    // before it, and was rolled back.
+    judge(work(link), |class| class != Class::Fatal)
+}
+
+/// What the answer to a commit says of the data.
+fn judge(
+    committed: Result<(), Fault>,
+    is_rolled_back: impl FnOnce(Class) -> bool,
+) -> Result<Committed, CommitError> {
+    let Err(fault) = committed else {
+        return Ok(Committed::Good);
+    };
+    if fault.class == Class::DurableButInvalid {
+        tracing::error!(error = %fault, "the commit stands, but its checkpoint failed");
+        return Ok(Committed::EngineLost);
+    }
+    if fault.text.starts_with("TransactionContext Error") || is_rolled_back(fault.class) {
+        return Err(CommitError::RolledBack(fault));
+    }
+    tracing::error!(error = %fault, "the outcome of a commit is not known");
+    Err(CommitError::Unknown(fault))
 }
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.open
-            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            && let Err(error) = self.link.execute_batch("ROLLBACK")
         {
             tracing::warn!(%error, "a rollback failed");
         }
@@ -91,20 +111,18 @@ impl Drop for Transaction<'_> {
 
 #[cfg(test)]
 mod tests {
-    use duckdb::Connection;
-
-    use super::{CommitError, Transaction};
+    use super::{CommitError, Committed, Transaction, at_once};
+    use crate::engine::Link;
     use crate::error::Fault;
 
     #[test]
     fn a_failed_statement_permits_only_a_rollback() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection
-            .execute_batch("CREATE TABLE t (k BIGINT PRIMARY KEY)")
+        let link = Link::in_memory();
+        link.execute_batch("CREATE TABLE t (k BIGINT PRIMARY KEY)")
             .unwrap();
-        let mut transaction = Transaction::begin(&connection).unwrap();
-        let insert = |connection: &Connection| -> Result<(), Fault> {
-            Ok(connection.execute_batch("INSERT INTO t VALUES (1)")?)
+        let mut transaction = Transaction::begin(&link).unwrap();
+        let insert = |link: &Link| -> Result<(), Fault> {
+            Ok(link.execute_batch("INSERT INTO t VALUES (1)")?)
         };
         transaction.run(insert).unwrap();
         transaction.run(insert).unwrap_err();
@@ -113,21 +131,36 @@ mod tests {
             matches!(outcome, Err(CommitError::RolledBack(_))),
             "{outcome:?}"
         );
-        let mut again = Transaction::begin(&connection).unwrap();
+        let mut again = Transaction::begin(&link).unwrap();
         again.run(insert).unwrap();
         again.commit().unwrap();
     }
 
     #[test]
+    fn a_statement_that_commits_itself_stands_or_is_rolled_back() {
+        let link = Link::in_memory();
+        link.execute_batch("CREATE TABLE t (k BIGINT PRIMARY KEY)")
+            .unwrap();
+        let insert = |link: &Link| Ok(link.execute_batch("INSERT INTO t SELECT * FROM range(3)")?);
+        assert_eq!(at_once(&link, insert).unwrap(), Committed::Good);
+        let again = at_once(&link, insert);
+        assert!(
+            matches!(again, Err(CommitError::RolledBack(_))),
+            "{again:?}"
+        );
+        let lost = at_once(&link, |_| Err(Fault::of("FATAL Error: the disk is gone")));
+        assert!(matches!(lost, Err(CommitError::Unknown(_))), "{lost:?}");
+        Transaction::begin(&link).unwrap();
+    }
+
+    #[test]
     fn dropping_rolls_back() {
-        let connection = Connection::open_in_memory().unwrap();
-        let mut transaction = Transaction::begin(&connection).unwrap();
+        let link = Link::in_memory();
+        let mut transaction = Transaction::begin(&link).unwrap();
         transaction
-            .run(|connection| Ok(connection.execute_batch("CREATE TABLE t (k BIGINT)")?))
+            .run(|link| Ok(link.execute_batch("CREATE TABLE t (k BIGINT)")?))
             .unwrap();
         drop(transaction);
-        connection
-            .execute_batch("CREATE TABLE t (k BIGINT)")
-            .unwrap();
+        link.execute_batch("CREATE TABLE t (k BIGINT)").unwrap();
     }
 }

@@ -5,25 +5,25 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
-use duckdb::Connection;
 use staffa_domain::{Operation, RecordId, SchemaSnapshot};
 
 use super::check::{Item, by_schema};
+use crate::engine::Link;
 use crate::error::Fault;
 use crate::sql::{Sql, names};
 
 /// Carries out operations that are independent of each other and were checked.
-pub(crate) fn apply(connection: &Connection, items: &[Item<'_>]) -> Result<(), Fault> {
+pub(crate) fn apply(link: &Link, items: &[Item<'_>]) -> Result<(), Fault> {
     for members in by_schema(items) {
         let operations = members.iter().map(|member| items[*member].operation);
         let schema = items[members[0]].operation.schema();
-        apply_to(connection, schema, operations)?;
+        apply_to(link, schema, operations)?;
     }
     Ok(())
 }
 
 fn apply_to<'a>(
-    connection: &Connection,
+    link: &Link,
     schema: &Arc<SchemaSnapshot>,
     operations: impl Iterator<Item = &'a Operation>,
 ) -> Result<(), Fault> {
@@ -43,38 +43,17 @@ fn apply_to<'a>(
     if !removed.is_empty() {
         let count = removed.len();
         let mut sql = Sql::new(format!("DELETE FROM {} WHERE id IN ", names::table(schema)));
-        let deleted = sql.id_list(removed).execute(connection)?;
+        let deleted = sql.id_list(removed).execute(link)?;
         if deleted != count {
             return Err(Fault::bug(format!("{deleted} of {count} records deleted")));
         }
     }
     match added.as_slice() {
         [] => Ok(()),
-        [only] => append(connection, schema, only),
-        many => append(
-            connection,
-            schema,
-            &concat_batches(schema.record_layout(), many.iter().copied())?,
-        ),
+        [only] => link.append(schema, only),
+        many => {
+            let many = concat_batches(schema.record_layout(), many.iter().copied())?;
+            link.append(schema, &many)
+        }
     }
-}
-
-/// Appends whole records. Must run inside a transaction: the appender's own flushes would
-/// commit each for itself.
-pub(crate) fn append(
-    connection: &Connection,
-    schema: &SchemaSnapshot,
-    records: &RecordBatch,
-) -> Result<(), Fault> {
-    if records.num_rows() == 0 {
-        return Ok(());
-    }
-    let (indexes, columns) = names::stored_columns(schema);
-    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let stored = records.project(&indexes)?;
-    let mut appender =
-        connection.appender_with_columns_to_db(schema.name(), names::RECORDS, &columns)?;
-    appender.append_record_batch(stored)?;
-    // Dropping the appender would flush too, and swallow the error.
-    Ok(appender.flush()?)
 }

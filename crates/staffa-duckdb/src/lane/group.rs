@@ -11,7 +11,7 @@ use super::{Request, Write, apply};
 use crate::engine::{Engine, Link};
 use crate::error::{Class, Fault};
 use crate::sql::select;
-use crate::transaction::{CommitError, Transaction};
+use crate::transaction::{self, CommitError, Committed, Transaction};
 
 /// How many records one commit takes at most: a turn of the lane stays short.
 const GROUP_RECORDS_MAX: usize = 10_000;
@@ -182,10 +182,41 @@ fn items_of(request: usize, operations: &[Operation]) -> impl Iterator<Item = It
 /// more, and asked about beforehand only once they refused, to learn which requests are to blame.
 /// An error says that nothing is stored.
 fn try_group(engine: &Engine, link: &Link, group: &[Write]) -> Result<Vec<Verdict>, Fault> {
-    match attempt(engine, link, group, check::versions) {
+    let hoped = match adds_to_one_schema(group) {
+        true => append(engine, link, group),
+        false => attempt(engine, link, group, check::versions),
+    };
+    match hoped {
         Err(fault) if fault.class == Class::Constraint => attempt(engine, link, group, check::all),
         done => done,
     }
+}
+
+/// Whether a group is nothing but new records of one schema.
+fn adds_to_one_schema(group: &[Write]) -> bool {
+    let mut operations = group.iter().flat_map(|write| &write.operations);
+    let Some(first) = operations.next() else {
+        return false;
+    };
+    let is_create = |operation: &Operation| matches!(operation, Operation::Create(_));
+    let name = first.schema().name();
+    is_create(first) && operations.all(|other| is_create(other) && other.schema().name() == name)
+}
+
+/// Carries out a group that is one statement, without anything to ask beforehand.
+fn append(engine: &Engine, link: &Link, group: &[Write]) -> Result<Vec<Verdict>, Fault> {
+    let items = items(group);
+    let committed = transaction::at_once(link, |link| apply::apply(link, &items));
+    let written = items.iter().map(|item| item.operation);
+    let commit = match finish(engine, committed, written) {
+        Ok(commit) => Some(commit),
+        Err(Failure::Known(fault)) => return Err(fault),
+        Err(Failure::Unknown) => None,
+    };
+    Ok(group
+        .iter()
+        .map(|_| commit.map_or(Verdict::InDoubt, Verdict::Committed))
+        .collect())
 }
 
 /// A check of requests before they are carried out: for each item, why it is refused, if it is.
@@ -200,7 +231,7 @@ fn attempt(
 ) -> Result<Vec<Verdict>, Fault> {
     let mut transaction = Transaction::begin(link)?;
     let items = items(group);
-    let refusals = transaction.run(|connection| check(connection, &items))?;
+    let refusals = transaction.run(|link| check(link, &items))?;
     let mut refused: Vec<Option<Refusal>> = group.iter().map(|_| None).collect();
     for (item, refusal) in items.iter().zip(refusals) {
         if refused[item.request].is_none() {
@@ -213,9 +244,9 @@ fn attempt(
         .collect();
     let mut commit = Some(0);
     if !good.is_empty() {
-        transaction.run(|connection| apply::apply(connection, &good))?;
+        transaction.run(|link| apply::apply(link, &good))?;
         let written = good.iter().map(|item| item.operation);
-        commit = match finish(engine, transaction, written) {
+        commit = match finish(engine, transaction.commit(), written) {
             Ok(commit) => Some(commit),
             Err(Failure::Known(fault)) => return Err(fault),
             Err(Failure::Unknown) => None,
@@ -232,10 +263,9 @@ fn attempt(
 
 fn finish<'o>(
     engine: &Engine,
-    transaction: Transaction<'_>,
+    committed: Result<Committed, CommitError>,
     written: impl Iterator<Item = &'o Operation>,
 ) -> Result<u64, Failure> {
-    let committed = transaction.commit();
     // Whatever came of it: the number must have risen before anybody hears of the commit.
     engine.sequences.advance_by(written);
     match committed {
@@ -297,7 +327,7 @@ fn run_alone(
         Ok(transaction) => transaction,
         Err(error) => return Some(Err(error)),
     };
-    match finish(engine, transaction, operations.iter()) {
+    match finish(engine, transaction.commit(), operations.iter()) {
         Ok(commit) => Some(Ok(Outcome { commit })),
         Err(Failure::Known(fault)) => {
             let schema = written.map(Operation::schema);
@@ -317,12 +347,12 @@ fn carry_out<'l>(
     for item in items_of(0, operations) {
         let schema = item.operation.schema();
         let refusal = transaction
-            .run(|connection| refuse(connection, &item))
+            .run(|link| refuse(link, &item))
             .map_err(|fault| engine.answer(fault, schema))?;
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
-        if let Err(fault) = transaction.run(|connection| apply::apply(connection, &[item])) {
+        if let Err(fault) = transaction.run(|link| apply::apply(link, &[item])) {
             // Rolled back first: what is to blame is looked for in what is stored.
             drop(transaction);
             return Err(constraint(engine, link, fault, Some(schema)));

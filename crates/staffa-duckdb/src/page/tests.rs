@@ -11,6 +11,7 @@ use staffa_testkit::schemas::SchemaBuilder;
 use super::fence::Sizes;
 use super::{Fences, fetch};
 use crate::catalog::make_storage;
+use crate::engine::Link;
 use crate::sql::{names, select};
 use crate::types::value_at;
 
@@ -33,8 +34,8 @@ fn schema(append_only: bool) -> Arc<SchemaSnapshot> {
         .snapshot()
 }
 
-fn filled(schema: &SchemaSnapshot) -> Connection {
-    let connection = Connection::open_in_memory().unwrap();
+fn filled(schema: &SchemaSnapshot) -> Link {
+    let connection = Link::in_memory();
     connection
         .execute_batch("SET arrow_lossless_conversion = true; CREATE SCHEMA records")
         .unwrap();
@@ -98,13 +99,9 @@ fn orders() -> Vec<Vec<Sort>> {
 }
 
 /// Asks both ways, and answers the position of the last record and how many there were.
-fn compare(
-    connection: &Connection,
-    fences: &Fences,
-    query: &RecordQuery,
-) -> Option<(Position, usize)> {
-    let plain = select::records(query).fetch(connection).unwrap();
-    let page = fetch(connection, fences, query).unwrap();
+fn compare(link: &Link, fences: &Fences, query: &RecordQuery) -> Option<(Position, usize)> {
+    let plain = select::records(query).fetch(link).unwrap();
+    let page = fetch(link, fences, query).unwrap();
     assert_eq!(
         ids(&page),
         ids(&plain),
@@ -125,7 +122,7 @@ fn compare(
     Some((position, whole.num_rows()))
 }
 
-fn walk(connection: &Connection, fences: &Fences, schema: &Arc<SchemaSnapshot>) {
+fn walk(link: &Link, fences: &Fences, schema: &Arc<SchemaSnapshot>) {
     for sort in orders() {
         let mut query = RecordQuery::all(Arc::clone(schema));
         query.sort = sort;
@@ -134,14 +131,14 @@ fn walk(connection: &Connection, fences: &Fences, schema: &Arc<SchemaSnapshot>) 
             for offset in [0, 20, 299, 300, 1_500, 3_190, 3_990, 9_000] {
                 query.offset = offset;
                 query.after = None;
-                let mut last = compare(connection, fences, &query);
+                let mut last = compare(link, fences, &query);
                 query.offset = 0;
                 for _ in 0..2 {
                     let Some((position, _)) = last.take() else {
                         break;
                     };
                     query.after = Some(position);
-                    last = compare(connection, fences, &query);
+                    last = compare(link, fences, &query);
                 }
             }
         }

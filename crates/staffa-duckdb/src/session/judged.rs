@@ -16,8 +16,8 @@ use staffa_domain::{
 };
 
 use super::judge::{Judge, Judgement, Keys, Verdict};
+use crate::engine::Link;
 use crate::error::Fault;
-use crate::lane::append;
 use crate::sql::{Sql, names};
 use crate::types::conform;
 
@@ -50,7 +50,7 @@ pub(super) fn prepare(connection: &Connection, schema: &SchemaSnapshot) -> Resul
 /// Writes a batch as if record by record. Answers the failure of the session where a refused
 /// record is one.
 pub(super) fn write(
-    connection: &Connection,
+    link: &Link,
     options: &WriteOptions,
     batch: &StampedBatch,
     (receipt, refusals): (&mut WriteReceipt, &mut Refusals),
@@ -62,7 +62,7 @@ pub(super) fn write(
             break judgement;
         }
         for (group, keys) in judgement.asked() {
-            let stored = stored(connection, &judge, (group, keys))?;
+            let stored = stored(link, &judge, (group, keys))?;
             judge.learn(group, keys, stored)?;
         }
     };
@@ -91,21 +91,17 @@ pub(super) fn write(
             receipt.ids.push(id);
         }
     }
-    carry_out(connection, &judge, &judgement)?;
+    carry_out(link, &judge, &judgement)?;
     Ok(Ok(()))
 }
 
-fn carry_out(
-    connection: &Connection,
-    judge: &Judge<'_>,
-    judgement: &Judgement,
-) -> Result<(), Fault> {
+fn carry_out(link: &Link, judge: &Judge<'_>, judgement: &Judgement) -> Result<(), Fault> {
     let schema = judge.schema();
     let gone = judgement.gone();
     if !gone.is_empty() {
-        remove(connection, schema, &gone)?;
+        remove(link, schema, &gone)?;
     }
-    append(connection, schema, &judge.left(judgement)?)
+    link.append(schema, &judge.left(judgement)?)
 }
 
 fn remove(connection: &Connection, schema: &SchemaSnapshot, ids: &[RecordId]) -> Result<(), Fault> {
