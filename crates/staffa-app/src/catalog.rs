@@ -160,7 +160,7 @@ impl Catalog {
     /// Carries out what lies between a version, or nothing, and a declaration; answers the
     /// steps. A schema that was changed by another since `from` has moved.
     pub(crate) async fn evolve(
-        &self,
+        self: &Arc<Self>,
         schema: &Schema,
         from: Option<&Arc<SchemaSnapshot>>,
         allow_destructive: bool,
@@ -177,20 +177,32 @@ impl Catalog {
             None => Some(created(schema.clone())),
         };
         if let Some(change) = change {
-            let done = self.port.apply(change).await;
-            // Served at once, and known better where another server was first.
-            self.reload_stored().await?;
-            done?;
+            self.apply(change).await?;
         }
         Ok(plan)
     }
 
     /// Removes a schema with its records.
-    pub(crate) async fn drop_schema(&self, from: &Arc<SchemaSnapshot>) -> Result<(), Error> {
+    pub(crate) async fn drop_schema(
+        self: &Arc<Self>,
+        from: &Arc<SchemaSnapshot>,
+    ) -> Result<(), Error> {
         let from = Arc::clone(from);
-        let done = self.port.apply(SchemaChange::Drop { from }).await;
-        self.reload_stored().await?;
-        Ok(done?)
+        self.apply(SchemaChange::Drop { from }).await
+    }
+
+    /// Carries a change out and serves what came of it, in a task of its own: an engine finishes
+    /// what was begun, however long, and a caller that has gone meanwhile must not leave the
+    /// server with the version before.
+    async fn apply(self: &Arc<Self>, change: SchemaChange) -> Result<(), Error> {
+        let catalog = Arc::clone(self);
+        let work = tokio::spawn(async move {
+            let done = catalog.port.apply(change).await;
+            // Served at once, and known better where another server was first.
+            catalog.reload_stored().await?;
+            Ok(done?)
+        });
+        work.await.map_err(StorageError::internal)?
     }
 
     /// Keeps the port for questions about old versions.
