@@ -304,10 +304,10 @@ fn metric_fits(metric: MetricKind, kind: &PropertyType) -> bool {
     }
 }
 
-/// The type as which an operand for a metric is read.
 /// How many digits a sum of decimals may have.
 const SUM_DIGITS: u8 = 38;
 
+/// The type as which an operand for a metric is read.
 fn metric_type(schema: &SchemaSnapshot, metric: &Metric) -> PropertyType {
     let of = metric.field.map(|field| field.property_type(schema));
     match (metric.kind, of) {
