@@ -97,6 +97,12 @@ impl BenchArgs {
         self.rows.unwrap_or(quick)
     }
 
+    /// Whether the server that is measured stores in PostgreSQL.
+    fn is_on_postgres(&self) -> bool {
+        let storage = self.storage.as_deref();
+        storage.is_some_and(|storage| storage.starts_with("postgres"))
+    }
+
     /// How long each load lasts.
     fn time(&self) -> Duration {
         Duration::from_secs(self.seconds.unwrap_or(if self.quick { 2 } else { 10 }))

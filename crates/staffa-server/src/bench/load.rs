@@ -19,6 +19,9 @@ use super::client::Connection;
 use super::tally::{BROKEN, Tally};
 use schedule::Schedule;
 
+/// The status of a server that has too much to do.
+const REFUSED: u16 = 503;
+
 /// How a load is paced.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pace {
@@ -141,6 +144,9 @@ async fn work(load: &Load, shared: &Shared<'_>) {
             Ok(answer) => {
                 let mut tally = shared.tally.borrow_mut();
                 tally.add(answer.status, took);
+                if answer.status == REFUSED {
+                    tally.add_refusal(began.elapsed());
+                }
                 tally.add_bytes(request.len() as u64, answer.body_bytes);
                 drop(tally);
                 if shared.keeps && answer.status < 400 {

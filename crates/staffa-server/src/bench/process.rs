@@ -23,6 +23,12 @@ pub(crate) fn peak_memory(process: &str) -> Option<u64> {
     status(process, "VmHWM:")
 }
 
+/// How many threads there are.
+pub(crate) fn threads(process: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    line(&status, "Threads:")?.parse().ok()
+}
+
 /// Lets the peak begin anew. Where that is not allowed the old one stays.
 pub(crate) fn forget_peak(process: &str) -> bool {
     fs::write(format!("/proc/{process}/clear_refs"), "5").is_ok()
@@ -36,9 +42,13 @@ fn status(process: &str, key: &str) -> Option<u64> {
 }
 
 fn field(status: &str, key: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let kibibytes: u64 = line(status, key)?.strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+fn line<'a>(status: &'a str, key: &str) -> Option<&'a str> {
+    let found = status.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(found.trim())
 }
 
 fn ticks(stat: &str) -> Option<u64> {

@@ -3,6 +3,7 @@
 mod get;
 mod loaded;
 mod pages;
+mod pressure;
 mod questions;
 mod streams;
 
@@ -11,7 +12,7 @@ use super::Scenario;
 pub(crate) use loaded::Loaded;
 
 /// Every scenario, in the order in which they run. They share one set of stored records.
-pub(crate) const SCENARIOS: [Scenario; 6] = [
+pub(crate) const SCENARIOS: [Scenario; 10] = [
     Scenario {
         name: "get",
         about: "single records by id, hot and cold",
@@ -41,5 +42,25 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
         name: "streams",
         about: "all records in every format",
         run: streams::run,
+    },
+    Scenario {
+        name: "beside",
+        about: "single records while streams, aggregates and a bulk run",
+        run: pressure::beside,
+    },
+    Scenario {
+        name: "overload",
+        about: "ten times as many questions as can be answered",
+        run: pressure::overload,
+    },
+    Scenario {
+        name: "slow",
+        about: "streams to a client that takes 100 KB a second",
+        run: pressure::slow,
+    },
+    Scenario {
+        name: "leavers",
+        about: "500 clients that leave in the middle of a stream",
+        run: pressure::leavers,
     },
 ];

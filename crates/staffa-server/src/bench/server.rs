@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
+    /// Where it tells its metrics, where it is ours.
+    admin: Option<SocketAddr>,
     child: Option<Child>,
     // Goes after the child has ended.
     _folder: Option<TempDir>,
@@ -40,6 +42,7 @@ impl Server {
             .with_context(|| format!("{authority} has no address"))?;
         Ok(Self {
             address,
+            admin: None,
             child: None,
             _folder: None,
         })
@@ -76,6 +79,7 @@ impl Server {
             .context("the server can't be started")?;
         let mut server = Self {
             address,
+            admin: Some(admin),
             child: Some(child),
             _folder: Some(folder),
         };
@@ -94,6 +98,18 @@ impl Server {
     /// Its process, where it is ours.
     pub(crate) fn process(&self) -> Option<String> {
         self.child.as_ref().map(|child| child.id().to_string())
+    }
+
+    /// What one of its metrics without labels stands at.
+    pub(crate) fn gauge(&self, name: &str) -> anyhow::Result<f64> {
+        let admin = self.admin.context("the server is not ours")?;
+        let (_, text) = client::fetch(admin, &client::get("/metrics", ""))?;
+        let text = String::from_utf8_lossy(&text);
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+            .with_context(|| format!("there is no metric {name}"))?;
+        Ok(value.trim().parse()?)
     }
 
     fn await_ready(&mut self) -> anyhow::Result<()> {

@@ -20,6 +20,7 @@ const CURVE: [f64; 16] = [
 #[derive(Debug)]
 pub(crate) struct Tally {
     times: Histogram<u64>,
+    refusals: Histogram<u64>,
     statuses: BTreeMap<u16, u64>,
     bytes_sent: u64,
     bytes_received: u64,
@@ -48,9 +49,10 @@ pub(crate) struct Latency {
 impl Tally {
     /// Nothing counted yet.
     pub(crate) fn new() -> Self {
-        let times = Histogram::new(3).expect("three digits are a precision the histogram has");
+        let times = || Histogram::new(3).expect("three digits are a precision the histogram has");
         Self {
-            times,
+            times: times(),
+            refusals: times(),
             statuses: BTreeMap::new(),
             bytes_sent: 0,
             bytes_received: 0,
@@ -60,11 +62,13 @@ impl Tally {
 
     /// Counts an answer.
     pub(crate) fn add(&mut self, status: u16, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        // It grows as it must, so that no value is too large for it.
-        let recorded = self.times.record(micros.max(1));
-        debug_assert!(recorded.is_ok(), "the histogram grows");
+        record(&mut self.times, took);
         *self.statuses.entry(status).or_default() += 1;
+    }
+
+    /// Counts how long a refusal took from when its request was sent, whenever that was due.
+    pub(crate) fn add_refusal(&mut self, took: Duration) {
+        record(&mut self.refusals, took);
     }
 
     /// Counts bytes over the wire.
@@ -112,23 +116,41 @@ impl Tally {
 
     /// How long answers took; nothing where there was none.
     pub(crate) fn latency(&self) -> Option<Latency> {
-        if self.times.is_empty() {
+        Latency::of(&self.times)
+    }
+
+    /// How long refusals took; nothing where there was none.
+    pub(crate) fn refusals(&self) -> Option<Latency> {
+        Latency::of(&self.refusals)
+    }
+}
+
+impl Latency {
+    fn of(times: &Histogram<u64>) -> Option<Self> {
+        if times.is_empty() {
             return None;
         }
-        let at = |percentile: f64| float(self.times.value_at_percentile(percentile)) / 1e3;
-        Some(Latency {
+        let at = |percentile: f64| float(times.value_at_percentile(percentile)) / 1e3;
+        Some(Self {
             p50: at(50.0),
             p90: at(90.0),
             p99: at(99.0),
             p999: at(99.9),
-            max: float(self.times.max()) / 1e3,
-            mean: self.times.mean() / 1e3,
+            max: float(times.max()) / 1e3,
+            mean: times.mean() / 1e3,
             curve: CURVE
                 .iter()
                 .map(|percentile| (*percentile, at(*percentile)))
                 .collect(),
         })
     }
+}
+
+fn record(times: &mut Histogram<u64>, took: Duration) {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    // It grows as it must, so that no value is too large for it.
+    let recorded = times.record(micros.max(1));
+    debug_assert!(recorded.is_ok(), "the histogram grows");
 }
 
 /// The middle of some times.
@@ -168,6 +190,7 @@ mod tests {
         for status in [200, 201, 304, 409, 503, BROKEN] {
             tally.add(status, Duration::from_secs(100));
         }
+        tally.add_refusal(Duration::from_millis(4));
         tally.add_bytes(3_000, 1_000);
         tally.finish(Duration::from_secs(2));
         assert_eq!((tally.done(), tally.failed()), (3, 3));
@@ -175,6 +198,8 @@ mod tests {
         assert!((tally.bytes_rate() - 2_000.0).abs() < 1e-9);
         assert_eq!(tally.statuses()["broken"], 1);
         assert!(tally.latency().unwrap().max > 99_000.0);
+        let refused = tally.refusals().unwrap().max;
+        assert!((refused - 4.0).abs() < 0.02, "{refused}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
             ("hot", &loaded.ids[..HOT.min(loaded.ids.len())]),
             ("any", &loaded.ids),
         ] {
-            let mut requests = Gets { ids, sent: 0 };
+            let mut requests = Gets::of(ids);
             let (tally, usage) = bed.load(&loaded.server, connections, &mut requests)?;
             check_any("get", &tally)?;
             let name = format!("get/{way} {connections}");
@@ -56,9 +56,16 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Gets<'a> {
+/// Records of a set by their ids, in no order.
+pub(super) struct Gets<'a> {
     ids: &'a [Uuid],
     sent: u64,
+}
+
+impl<'a> Gets<'a> {
+    pub(super) const fn of(ids: &'a [Uuid]) -> Self {
+        Self { ids, sent: 0 }
+    }
 }
 
 impl Requests for Gets<'_> {

@@ -26,6 +26,7 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
         ("id", 500, 350.0),
         ("oil_production_kbd", 40, 60.0),
         ("field_code", 40, 0.0),
+        ("well_code", 40, 0.0),
     ] {
         let raw = match &loaded.raw {
             Some(raw) => Some(raw_rate(raw, order)?),

@@ -75,16 +75,9 @@ pub(super) fn filters(bed: &mut Bed<'_>) -> anyhow::Result<()> {
 
 /// Counts with a condition, another one each time.
 pub(super) fn counts(bed: &mut Bed<'_>) -> anyhow::Result<()> {
-    let question = |turn: u64| {
-        let path = format!("/api/v1/records/{SCHEMA}/count");
-        get(
-            &format!("{path}?filter[oil_production_kbd][gt]={}", bound(turn)),
-            "",
-        )
-    };
     let statement = format!("SELECT count(*) FROM {TABLE} WHERE oil_production_kbd > ?");
     let value = |turn| vec![RawValue::Number(bound(turn))];
-    timed(bed, "count/filtered", &question, (&statement, &value))?;
+    timed(bed, "count/filtered", &filtered_count, (&statement, &value))?;
     let loaded = bed.loaded()?;
     let mut all = Asked(0, |_| get(&format!("/api/v1/records/{SCHEMA}/count"), ""));
     let (tally, usage) = bed.load(&loaded.server, 16, &mut all)?;
@@ -97,17 +90,6 @@ pub(super) fn counts(bed: &mut Bed<'_>) -> anyhow::Result<()> {
 pub(super) fn aggregates(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     let figures = "count(*), avg(oil_production_kbd), sum(gas_production_mmcfd)";
     for group in ["partition_0", "days_on_production"] {
-        let question = |turn: u64| {
-            let body = format!(
-                "{{\"group_by\":[\"{group}\"],\"metrics\":[{{\"op\":\"count\"}},\
-                 {{\"op\":\"avg\",\"field\":\"oil_production_kbd\"}},\
-                 {{\"op\":\"sum\",\"field\":\"gas_production_mmcfd\"}}],\"filters\":\
-                 [{{\"field\":\"oil_production_kbd\",\"operator\":\"gt\",\"value\":{}}}]}}",
-                bound(turn)
-            );
-            let path = format!("/api/v1/records/{SCHEMA}/aggregate");
-            with_body("POST", &path, "application/json", body.as_bytes())
-        };
         let statement = format!(
             "SELECT {group}, {figures} FROM {TABLE} WHERE oil_production_kbd > ? GROUP BY {group}"
         );
@@ -115,11 +97,31 @@ pub(super) fn aggregates(bed: &mut Bed<'_>) -> anyhow::Result<()> {
         timed(
             bed,
             &format!("aggregate/by {group}"),
-            &question,
+            &|turn| aggregate(group, turn),
             (&statement, &value),
         )?;
     }
     Ok(())
+}
+
+/// A count with a condition, another one each turn.
+pub(super) fn filtered_count(turn: u64) -> Bytes {
+    let path = format!("/api/v1/records/{SCHEMA}/count");
+    let condition = format!("filter[oil_production_kbd][gt]={}", bound(turn));
+    get(&format!("{path}?{condition}"), "")
+}
+
+/// Figures of the groups of a property, with another condition each turn.
+pub(super) fn aggregate(group: &str, turn: u64) -> Bytes {
+    let body = format!(
+        "{{\"group_by\":[\"{group}\"],\"metrics\":[{{\"op\":\"count\"}},\
+         {{\"op\":\"avg\",\"field\":\"oil_production_kbd\"}},\
+         {{\"op\":\"sum\",\"field\":\"gas_production_mmcfd\"}}],\"filters\":\
+         [{{\"field\":\"oil_production_kbd\",\"operator\":\"gt\",\"value\":{}}}]}}",
+        bound(turn)
+    );
+    let path = format!("/api/v1/records/{SCHEMA}/aggregate");
+    with_body("POST", &path, "application/json", body.as_bytes())
 }
 
 /// A bound that a part of the records passes, another one each time.
