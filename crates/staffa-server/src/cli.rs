@@ -1,5 +1,6 @@
 //! The command line: one file for each command, and what they share.
 
+mod answer;
 mod configure;
 mod copy;
 mod demo;
@@ -7,6 +8,7 @@ mod export;
 mod import;
 mod infer;
 mod init;
+mod query;
 mod schema;
 mod serve;
 mod settings;
@@ -115,6 +117,7 @@ fn command() -> Command {
         .subcommand(schema::command())
         .subcommand(import::command())
         .subcommand(export::command())
+        .subcommand(query::command())
         .subcommand(copy::command())
         .subcommand(configure::command())
         .subcommand(crate::bench::command())
@@ -128,6 +131,7 @@ fn dispatch(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()>
         Some(("schema", matches)) => schema::run(matches, invocation),
         Some(("import", matches)) => import::run(matches, invocation),
         Some(("export", matches)) => export::run(matches, invocation),
+        Some(("query", matches)) => query::run(matches, invocation),
         Some(("copy", matches)) => copy::run(matches, invocation),
         Some(("config", matches)) => configure::run(matches, invocation),
         Some(("bench", matches)) => crate::bench::run(matches, invocation.output),
@@ -140,7 +144,8 @@ fn report(error: &anyhow::Error, output: Output) -> ExitCode {
         return ExitCode::from(1);
     }
     if error.is::<WorkToDo>() {
-        return ExitCode::from(2);
+        // Not 2, which is wrong usage alone.
+        return ExitCode::from(1);
     }
     if is_broken_pipe(error) {
         // Whoever read the data has had enough, as in `staffa export … | head`.
