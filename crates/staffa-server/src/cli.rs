@@ -18,6 +18,7 @@ mod transfer;
 use std::ffi::OsString;
 use std::fmt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 
@@ -184,12 +185,18 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// How long a read that nobody waits for any more may hold up the end of the program.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Runs async work on all cores.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(work)
+        .build()?;
+    let done = runtime.block_on(work);
+    // Stdin may never come to an end, and a read of it cannot be taken back.
+    runtime.shutdown_timeout(LINGER);
+    done
 }
 
 #[cfg(test)]
