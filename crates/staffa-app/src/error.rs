@@ -1,10 +1,22 @@
 //! Why a use case did not do what it was asked.
 
+use serde_json::value::RawValue;
 use staffa_codec::decode::{DecodeError, TransactionProblem};
 use staffa_codec::question::QuestionProblem;
 use staffa_domain::error::{Unavailable, UniqueViolation};
 use staffa_domain::schema::SchemaProblem;
 use staffa_domain::{RecordError, StorageError};
+
+/// The value of a [`RecordError`] as it is told: as it came, where every JSON reader can take it.
+/// One that was cut to a readable length is no JSON any more, and one beyond a double, such as
+/// 1e400, breaks readers: both are told as texts.
+pub fn value_json(value: &str) -> Option<Box<RawValue>> {
+    let is_readable = serde_json::from_str::<serde_json::Value>(value).is_ok();
+    match RawValue::from_string(value.to_owned()) {
+        Ok(raw) if is_readable => Some(raw),
+        _ => serde_json::value::to_raw_value(value).ok(),
+    }
+}
 
 /// A use case's refusal or failure. Each transport has one table from here to its own.
 #[derive(Debug, thiserror::Error)]

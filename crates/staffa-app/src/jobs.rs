@@ -85,7 +85,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn of(report: &IngestReport) -> Self {
+    /// What became of the records of a bulk write.
+    pub fn of(report: &IngestReport) -> Self {
         Self {
             received: report.received,
             inserted: report.receipt.inserted,
@@ -97,10 +98,11 @@ impl Tally {
         }
     }
 
-    /// What the job has come to, by what is wrong and what is stored.
-    const fn state(&self) -> JobState {
-        let stored = self.inserted + self.updated + self.ignored + self.deleted;
-        match (self.failed, stored) {
+    /// What a bulk write has come to: whether all of its records went well, some, or none. One
+    /// that was left alone because its key is taken, as was asked for, went well too.
+    pub const fn state(&self) -> JobState {
+        let went_well = self.inserted + self.updated + self.ignored + self.deleted;
+        match (self.failed, went_well) {
             (0, _) => JobState::Succeeded,
             (_, 0) => JobState::Failed,
             _ => JobState::Partial,

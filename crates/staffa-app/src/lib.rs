@@ -24,10 +24,12 @@ pub use commands::{
 };
 pub use context::{Context, Progress, Stage};
 pub use cursor::CursorKey;
-pub use error::Error;
+pub use error::{Error, value_json};
 pub use jobs::{Failure, Job, JobState, Jobs, Tally, TellFailure};
 pub use limits::Limits;
-pub use once::{Claim, Done, Fingerprint, Kept, Once, Teller, Told};
+pub use once::{
+    BodyPacker, Claim, Done, Fingerprint, Kept, KeptBody, KeptPieces, Once, Teller, Told,
+};
 pub use queries::{
     Checksum, CountMode, ErrorLines, GroupView, InferSchema, ListRecords, Queries, RecordPage,
     RecordView, SampleSize, SchemaView, StartAt, StreamRecords, StreamView, VersionView,

@@ -37,7 +37,7 @@ pub struct Limits {
     pub retries_max: usize,
     /// How long the answer to a request with an idempotency key is kept.
     pub keys_kept_for: Duration,
-    /// Bytes of such an answer; of a longer one only the head is kept.
+    /// Bytes of such an answer once it is packed; a request whose answer is longer is refused.
     pub kept_answer_bytes_max: usize,
     /// Jobs that run at a time.
     pub jobs_running_max: usize,
@@ -67,7 +67,7 @@ impl Default for Limits {
             records_bytes_max: 64 << 20,
             retries_max: 20,
             keys_kept_for: Duration::from_hours(24),
-            kept_answer_bytes_max: 1 << 20,
+            kept_answer_bytes_max: 32 << 20,
             jobs_running_max: 2,
             jobs_queued_max: 100,
             spool_bytes_max: 10 << 30,

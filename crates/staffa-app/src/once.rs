@@ -1,6 +1,7 @@
 //! Requests that are carried out once, however often they are sent: the answer to the first is
 //! kept under its key, in the transaction of what it stored, and told again to the others.
 
+mod body;
 mod keep;
 mod record;
 
@@ -9,8 +10,9 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use staffa_domain::RecordId;
+
+pub use body::{BodyPacker, KeptBody, KeptPieces};
 
 use crate::commands::{CreatedRecords, IngestReport, Return, StepResult};
 use crate::error::Error;
@@ -50,14 +52,18 @@ pub struct Told {
     pub status: u16,
     /// Its headers, but for those that every answer has anew.
     pub headers: Vec<(String, String)>,
-    /// Its body; absent where that is too long to be kept.
-    pub body: Option<Bytes>,
+    /// Its body.
+    pub body: KeptBody,
 }
 
 /// Writes the answers that are kept: the transport's part.
 #[async_trait]
 pub trait Teller: Debug + Send + Sync {
     /// The answer to a request that did this.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where it is too long to be kept: the request is refused then, since it
+    /// could not be told again.
     async fn tell(&self, done: Done<'_>) -> Result<Told, Error>;
 }
 
@@ -112,6 +118,8 @@ enum End {
     Stored(Option<Told>),
     /// Another request with the key was quicker.
     Taken,
+    /// Nothing is stored, since the answer would be too long to be kept.
+    TooLong(String),
 }
 
 impl Once {
@@ -137,7 +145,7 @@ impl Once {
     pub fn told(&self) -> Option<&Told> {
         match self.end.get()? {
             End::Stored(told) => told.as_ref(),
-            End::Taken => None,
+            End::Taken | End::TooLong(_) => None,
         }
     }
 
@@ -145,6 +153,14 @@ impl Once {
     /// stored, or it was stored before.
     pub(crate) fn is_over(&self) -> bool {
         self.end.get().is_some()
+    }
+
+    /// Why nothing is stored, where that is since the answer would be too long to be kept.
+    pub fn too_long(&self) -> Option<&str> {
+        match self.end.get()? {
+            End::TooLong(message) => Some(message),
+            End::Stored(_) | End::Taken => None,
+        }
     }
 
     /// Whether another request had stored its answer under the key first, as on another server.

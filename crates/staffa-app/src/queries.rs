@@ -24,6 +24,7 @@ pub use checksum_records::Checksum;
 pub use infer_schema::{InferSchema, SampleSize, infer_schema};
 pub use list_records::{CountMode, ListRecords, RecordPage, StartAt};
 pub use list_schemas::SchemaView;
+pub(crate) use list_schemas::told_count;
 pub use list_versions::VersionView;
 pub use read_job_errors::ErrorLines;
 pub use stream_records::{StreamRecords, StreamView};

@@ -18,7 +18,7 @@ pub use describe::describe;
 pub use json_schema::json_schema;
 pub use plan::{example_value, plan_json, steps_json};
 pub use proposal::{proposal_json, proposal_yaml};
-pub use read::{DocumentForm, read_schema};
+pub use read::{DocumentError, DocumentForm, read_schema};
 pub use stored::{read_stored, write_stored};
 pub use write::write_schema;
 pub use write_yaml::write_yaml;

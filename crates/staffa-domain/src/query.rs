@@ -179,3 +179,10 @@ pub struct Count {
     /// Whether it is exact in one snapshot; else an estimate.
     pub exact: bool,
 }
+
+impl Count {
+    /// How the number relates to that of the records, as the wire says it.
+    pub const fn relation(self) -> &'static str {
+        if self.exact { "eq" } else { "approx" }
+    }
+}

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod finish;
+mod kept;
 mod keyed;
 mod tracked;
 
@@ -101,18 +102,23 @@ impl Api {
             true => self.around.settings.transfer_timeout,
             false => self.around.settings.request_timeout,
         };
-        let work = if keyed::is_keyed(&request) {
+        let is_keyed = keyed::is_keyed(&request);
+        let work = if is_keyed {
             let (exchange, commands) = (Arc::clone(exchange), self.around.commands.clone());
             keyed::answer(self.router, request, exchange, commands).boxed()
         } else {
             route(self.router, request).boxed()
         };
         let work = AssertUnwindSafe(work).catch_unwind();
-        match tokio::time::timeout(deadline, work).await {
+        let mut response = match tokio::time::timeout(deadline, work).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => Problem::internal(panic_text(panic.as_ref())).into_response(),
             Err(_) => late(exchange, is_read).into_response(),
+        };
+        if is_keyed {
+            keyed::allow_again(&mut response);
         }
+        response
     }
 }
 

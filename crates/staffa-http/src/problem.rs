@@ -9,10 +9,11 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use staffa_app::{Error, Failure};
+use staffa_app::{Error, Failure, value_json};
 use staffa_domain::RecordError;
 
-/// Every error code with its status and title. Each has a page in `docs/errors`.
+/// Every error code with its status and title. Each is told by some answer and has a page in
+/// `docs/errors`.
 pub const CODES: &[(&str, u16, &str)] = &[
     ("malformed_json", 400, "Malformed JSON"),
     ("invalid_parameter", 400, "Invalid parameter"),
@@ -23,8 +24,6 @@ pub const CODES: &[(&str, u16, &str)] = &[
         400,
         "The cursor belongs to another question",
     ),
-    ("unauthenticated", 401, "Not authenticated"),
-    ("forbidden", 403, "Forbidden"),
     ("schema_not_found", 404, "Schema not found"),
     ("record_not_found", 404, "Record not found"),
     ("route_not_found", 404, "Route not found"),
@@ -52,8 +51,6 @@ pub const CODES: &[(&str, u16, &str)] = &[
         "The idempotency key belongs to another request",
     ),
     ("unsupported_change", 422, "Unsupported change"),
-    ("version_required", 428, "A version is required"),
-    ("rate_limited", 429, "Too many requests"),
     ("headers_too_large", 431, "Request headers too large"),
     ("internal", 500, "Internal error"),
     ("overloaded", 503, "Overloaded"),
@@ -204,19 +201,8 @@ impl From<RecordError> for Cause {
             pointer: error.pointer,
             code: error.code.as_str(),
             message: error.message,
-            value: error.value.and_then(as_json),
+            value: error.value.as_deref().and_then(value_json),
         }
-    }
-}
-
-/// A value goes out as it came where every JSON reader can take it. One that was cut to a
-/// readable length is no JSON any more, and one beyond a double, such as 1e400, breaks
-/// readers: both go out as texts.
-fn as_json(value: String) -> Option<Box<RawValue>> {
-    let is_readable = serde_json::from_str::<serde_json::Value>(&value).is_ok();
-    match RawValue::from_string(value.clone()) {
-        Ok(raw) if is_readable => Some(raw),
-        _ => serde_json::value::to_raw_value(&value).ok(),
     }
 }
 
@@ -230,6 +216,7 @@ struct Inner {
     code: Code,
     detail: String,
     causes: Vec<Cause>,
+    retryable: bool,
     retry_after_seconds: Option<u32>,
     allow: Option<HeaderValue>,
     close: bool,
@@ -245,7 +232,6 @@ struct Wire<'a> {
     detail: &'a str,
     instance: &'a str,
     code: &'static str,
-    #[serde(skip_serializing_if = "<[Cause]>::is_empty")]
     errors: &'a [Cause],
     request_id: &'a str,
     retryable: bool,
@@ -257,6 +243,7 @@ impl Problem {
             code,
             detail: detail.into(),
             causes: Vec::new(),
+            retryable: code.is_retryable(),
             retry_after_seconds: None,
             allow: None,
             close: false,
@@ -313,6 +300,21 @@ impl Problem {
         self
     }
 
+    /// Says whether the same request may succeed when sent again, where that does not follow
+    /// from the code.
+    pub(crate) fn retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = retryable;
+        self
+    }
+
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.0.code
+    }
+
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after_seconds = Some(seconds);
         self
@@ -340,6 +342,7 @@ impl Problem {
             code,
             detail,
             causes,
+            retryable,
             ..
         } = &*self.0;
         let wire = Wire {
@@ -351,7 +354,7 @@ impl Problem {
             code: code.as_str(),
             errors: causes,
             request_id,
-            retryable: code.is_retryable(),
+            retryable: *retryable,
         };
         let body = serde_json::to_vec(&wire).unwrap_or_default();
         *response.body_mut() = Body::from(body);

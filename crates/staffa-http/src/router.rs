@@ -12,6 +12,9 @@ use crate::route_table::{INFER, Operation, ROUTES, Route, SCHEMA};
 use crate::routes;
 use crate::state::{ApiState, MetricsText, Shared};
 
+/// Below this is the API.
+const API: &str = "/api/v1";
+
 /// The API: every route of the contract, documentation and health.
 pub fn router(state: ApiState) -> Api {
     build(ROUTES.iter(), state, None)
@@ -40,6 +43,10 @@ fn build<'a>(
             of_path.extend(ROUTES.iter().filter(|route| route.path == SCHEMA));
         }
         router = router.route(path, methods(&of_path));
+        if metrics.is_none() && !path.starts_with(API) {
+            // Whoever has the address of the API finds what is around it there too.
+            router = router.route(&format!("{API}{path}"), methods(&of_path));
+        }
     }
     if let Some(metrics) = metrics {
         let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");

@@ -1,5 +1,6 @@
 //! The command line: one file for each command, and what they share.
 
+mod answer;
 mod configure;
 mod copy;
 mod demo;
@@ -7,6 +8,7 @@ mod export;
 mod import;
 mod infer;
 mod init;
+mod query;
 mod schema;
 mod serve;
 mod settings;
@@ -16,6 +18,7 @@ mod transfer;
 use std::ffi::OsString;
 use std::fmt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 
@@ -115,6 +118,7 @@ fn command() -> Command {
         .subcommand(schema::command())
         .subcommand(import::command())
         .subcommand(export::command())
+        .subcommand(query::command())
         .subcommand(copy::command())
         .subcommand(configure::command())
         .subcommand(crate::bench::command())
@@ -128,6 +132,7 @@ fn dispatch(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Result<()>
         Some(("schema", matches)) => schema::run(matches, invocation),
         Some(("import", matches)) => import::run(matches, invocation),
         Some(("export", matches)) => export::run(matches, invocation),
+        Some(("query", matches)) => query::run(matches, invocation),
         Some(("copy", matches)) => copy::run(matches, invocation),
         Some(("config", matches)) => configure::run(matches, invocation),
         Some(("bench", matches)) => crate::bench::run(matches, invocation.output),
@@ -140,7 +145,8 @@ fn report(error: &anyhow::Error, output: Output) -> ExitCode {
         return ExitCode::from(1);
     }
     if error.is::<WorkToDo>() {
-        return ExitCode::from(2);
+        // Not 2, which is wrong usage alone.
+        return ExitCode::from(1);
     }
     if is_broken_pipe(error) {
         // Whoever read the data has had enough, as in `staffa export … | head`.
@@ -179,12 +185,18 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// How long a read that nobody waits for any more may hold up the end of the program.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Runs async work on all cores.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(work)
+        .build()?;
+    let done = runtime.block_on(work);
+    // Stdin may never come to an end, and a read of it cannot be taken back.
+    runtime.shutdown_timeout(LINGER);
+    done
 }
 
 #[cfg(test)]

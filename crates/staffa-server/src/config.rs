@@ -5,6 +5,7 @@ mod file;
 mod machine;
 mod print;
 mod resolve;
+mod served;
 mod setting;
 mod storage;
 mod table;
@@ -22,6 +23,8 @@ pub(crate) use resolve::{ConfigProblems, FILE_VARIABLE, Inputs, Resolved, resolv
 pub(crate) use setting::{Kind, Setting};
 pub(crate) use storage::{PLACE_EXPECTED, masked, place};
 pub(crate) use table::SETTINGS;
+
+pub(crate) use value::read_span;
 
 use value::Value;
 

@@ -60,7 +60,8 @@ pub(crate) fn schemas() -> anyhow::Result<Vec<Schema>> {
 }
 
 fn read_example(example: &Example) -> anyhow::Result<Schema> {
-    read_schema(example.document, DocumentForm::Yaml).map_err(|problems| {
+    read_schema(example.document, DocumentForm::Yaml).map_err(|error| {
+        let problems = error.into_problems();
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the schema {}: {}", example.name, lines.join("; "))
     })

@@ -76,8 +76,9 @@ fn documents(folder: &Path) -> io::Result<Vec<(PathBuf, DocumentForm)>> {
 
 fn read_document(path: &Path, form: DocumentForm) -> Result<Schema, Vec<String>> {
     let text = fs::read_to_string(path).map_err(|e| vec![format!("{}: {e}", path.display())])?;
-    read_schema(&text, form).map_err(|problems| {
-        problems
+    read_schema(&text, form).map_err(|error| {
+        error
+            .into_problems()
             .iter()
             .map(|problem| line(&path.display().to_string(), problem))
             .collect()

@@ -30,12 +30,9 @@ pub(crate) struct Server {
 impl Server {
     /// Takes the addresses, before anything that takes time.
     pub(crate) async fn bind(config: &Config) -> anyhow::Result<Self> {
+        config.check_served()?;
         let logs = init_logs(&config.log)?;
         let signals = Signals::listen()?;
-        if !config.allow_unauthenticated {
-            refuse_open(config.listen)?;
-            refuse_open(config.admin_listen)?;
-        }
         let main = listen(config.listen, "listen").await?;
         let admin = listen(config.admin_listen, "admin-listen").await?;
         Ok(Self {
@@ -141,17 +138,6 @@ fn init_logs(config: &LogConfig) -> anyhow::Result<Logs> {
         filter: config.level.clone(),
         color: terminal,
     })?)
-}
-
-/// There is no access control yet, so only this machine may be let in.
-fn refuse_open(address: SocketAddr) -> anyhow::Result<()> {
-    if address.ip().is_loopback() {
-        return Ok(());
-    }
-    bail!(
-        "{address} can be reached from other machines and there is no access control yet; \
-         give --allow-unauthenticated to serve it all the same"
-    )
 }
 
 async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {

@@ -104,14 +104,23 @@ pub fn init(options: &LogOptions) -> Result<Logs, LogError> {
     Ok(Logs { _writer: guard })
 }
 
+/// Whether a text says which events are written.
+pub fn check_filter(filter: &str) -> Result<(), LogError> {
+    read_filter(filter).map(drop)
+}
+
+fn read_filter(filter: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(filter).map_err(|e| LogError::Filter {
+        filter: filter.to_owned(),
+        reason: e.to_string(),
+    })
+}
+
 fn dispatch<W>(options: &LogOptions, writer: W) -> Result<Dispatch, LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&options.filter).map_err(|e| LogError::Filter {
-        filter: options.filter.clone(),
-        reason: e.to_string(),
-    })?;
+    let filter = read_filter(&options.filter)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)

@@ -192,10 +192,8 @@ fn document(step: &Step, problem: &Problem) -> String {
         "detail": problem.detail,
         "instance": target.split('?').next(),
         "code": code,
+        "errors": problem.errors.clone().unwrap_or_else(|| json!([])),
     });
-    if let Some(errors) = &problem.errors {
-        document["errors"] = errors.clone();
-    }
     document["request_id"] = "<id>".into();
     document["retryable"] = problem.retryable.into();
     document.to_string()

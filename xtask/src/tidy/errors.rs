@@ -1,5 +1,5 @@
 //! Each error code of the API has a page that says what the client should do, and no page is left
-//! over when a code goes.
+//! over when a code goes. No code is listed that no answer can have.
 
 use super::report::Report;
 use super::tree::Tree;
@@ -7,6 +7,8 @@ use super::tree::Tree;
 /// The file that lists the codes, in a constant of this name: `const CODES: … = &[…];`.
 const CODES_FILE: &str = "crates/staffa-http/src/problem.rs";
 const CODES_TABLE: &str = "const CODES";
+/// How a constant of a code is made. The compiler refuses one that nothing uses.
+const CODE_CONSTANT: &str = "Self::find(\"";
 const PAGES: &str = "docs/errors/";
 const INDEX: &str = "README";
 
@@ -55,6 +57,14 @@ fn check_pages(tree: &Tree, report: &mut Report) {
         .filter_map(|page| page.name().strip_suffix(".md"))
         .filter(|name| *name != INDEX)
         .collect();
+    for code in codes
+        .iter()
+        .filter(|code| !is_used(file.product_text(), code))
+    {
+        report.fail(format!(
+            "{CODES_FILE}: lists {code}, which no answer can have"
+        ));
+    }
     for code in codes.iter().filter(|code| !pages.contains(code)) {
         report.fail(format!(
             "{PAGES}{code}.md: is missing, the code is in {CODES_FILE}"
@@ -65,6 +75,10 @@ fn check_pages(tree: &Tree, report: &mut Report) {
             "{PAGES}{page}.md: describes a code that {CODES_FILE} does not list"
         ));
     }
+}
+
+fn is_used(text: &str, code: &str) -> bool {
+    text.contains(&format!("{CODE_CONSTANT}{code}\")"))
 }
 
 fn codes(text: &str) -> Vec<&str> {
@@ -103,6 +117,8 @@ pub(crate) const CODES: [(&str, u16, &str); 2] = [
     ("storage_full", 507, "The disk is full"),
 ];
 const OTHER: &[&str] = &["not_a_code"];
+    const CONFLICT: Self = Self::find("conflict");
+    const STORAGE_FULL: Self = Self::find("storage_full");
 "#;
 
     #[track_caller]
@@ -137,6 +153,15 @@ const OTHER: &[&str] = &["not_a_code"];
                not list",
             ],
         );
+    }
+
+    #[test]
+    fn a_code_that_is_never_told_is_not_listed() {
+        let table = TABLE.replace("Self::find(\"conflict\")", "Self::of(\"conflict\")");
+        let pages = ["docs/errors/conflict.md", "docs/errors/storage_full.md"];
+        let expected =
+            "crates/staffa-http/src/problem.rs: lists conflict, which no answer can have";
+        check_codes(&table, &pages, &[expected]);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use staffa_domain::change::ChangePlan;
-use staffa_domain::{Schema, SchemaSnapshot};
+use staffa_domain::{Count, Schema, SchemaSnapshot};
 
 use crate::commands::{Commands, Precondition};
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::queries::told_count;
 
 /// What is asked.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct EvolvedSchema {
     /// The steps.
     pub plan: ChangePlan,
     /// How many records there are.
-    pub records: u64,
+    pub records: Count,
 }
 
 impl Commands {
@@ -46,11 +47,11 @@ impl Commands {
         let current = self.catalog.get(name).ok();
         check(on, name, current.as_deref())?;
         let records = match &current {
-            Some(current) => {
-                let count = self.reader.count(current, None, false);
-                ctx.time_async(Stage::Engine, count).await?.records
-            }
-            None => 0,
+            Some(current) => told_count(&*self.reader, ctx, current).await?,
+            None => Count {
+                records: 0,
+                exact: true,
+            },
         };
         let plan = self.catalog.plan(&asked.schema)?;
         let is_new = current.is_none();

@@ -15,7 +15,7 @@ use staffa_domain::{RecordError, RecordId, StorageError};
 
 use super::JobRequest;
 use crate::commands::{Commands, IngestRecords};
-use crate::error::Error;
+use crate::error::{Error, value_json};
 
 /// Lines that are written at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -29,6 +29,8 @@ struct Failed {
     pointer: String,
     code: String,
     message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Box<RawValue>>,
     /// The record; absent until it is looked up, null where it could not be found.
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<Box<RawValue>>,
@@ -42,6 +44,7 @@ impl From<&RecordError> for Failed {
             pointer: error.pointer.clone(),
             code: error.code.as_str().to_owned(),
             message: error.message.clone(),
+            value: error.value.as_deref().and_then(value_json),
             row: None,
         }
     }

@@ -130,8 +130,15 @@ impl Commands {
             Keeps::Job(live) => return Ok((self.tell_end(live, done).await?, None)),
         };
         self.catalog.keep_internal(&KEYS).await?;
-        let told = teller.tell(done).await;
-        let told = told.map_err(StorageError::internal)?;
+        let told = match teller.tell(done).await {
+            Ok(told) => told,
+            Err(Error::TooLarge(message)) => {
+                // Whoever sent the request is told so instead of the conflict.
+                let _ = once.end.set(End::TooLong(message));
+                return Err(StorageError::Conflict);
+            }
+            Err(error) => return Err(StorageError::internal(error)),
+        };
         let fingerprint = fingerprint.text();
         let record = record::write((once.id, self.clock.now()), fingerprint, &told)?;
         Ok((record, Some(told)))

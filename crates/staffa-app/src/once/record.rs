@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use bytes::Bytes;
@@ -13,12 +13,11 @@ use staffa_domain::{
     PropertyType, RecordId, SchemaSnapshot, StampedBatch, StorageError, Timestamp,
 };
 
-use super::{Kept, Told};
+use super::{Kept, KeptBody, Told};
 use crate::catalog::{internal_record, internal_schema};
 
-/// Bodies from this length on are packed.
-const PACKED_FROM_BYTES: usize = 1 << 10;
-const PACK_LEVEL: i32 = 1;
+/// Stands between the length of a packed body and its bytes.
+const LEN_END: char = ':';
 
 const FINGERPRINT: usize = system::COUNT;
 const STATUS: usize = system::COUNT + 1;
@@ -60,44 +59,33 @@ pub(super) fn write(
     for (name, value) in &told.headers {
         headers.push_str(&format!("{name}: {value}\n"));
     }
-    let packed = pack(told.body.as_deref())?;
-    let body = match (&packed, &told.body) {
-        (Some(packed), _) => Some(packed.as_str()),
-        (None, Some(body)) => std::str::from_utf8(body).ok(),
-        (None, None) => None,
+    let (body, packed) = match told.body.as_plain() {
+        Some(plain) => {
+            let text = std::str::from_utf8(plain).map_err(StorageError::internal)?;
+            (text.to_owned(), false)
+        }
+        None => {
+            let packed = BASE64.encode(told.body.bytes());
+            (format!("{}{LEN_END}{packed}", told.body.len()), true)
+        }
     };
     let properties: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from(vec![fingerprint])),
         Arc::new(Int64Array::from(vec![i64::from(told.status)])),
         Arc::new(StringArray::from(vec![headers])),
         Arc::new(StringArray::from(vec![body])),
-        Arc::new(BooleanArray::from(vec![packed.is_some()])),
+        Arc::new(BooleanArray::from(vec![packed])),
     ];
     Ok(internal_record(&KEYS, properties)?.stamp(&[id], at))
-}
-
-/// A long body, or one that is no text, as text.
-fn pack(body: Option<&[u8]>) -> Result<Option<String>, StorageError> {
-    let Some(body) = body else { return Ok(None) };
-    if body.len() < PACKED_FROM_BYTES && std::str::from_utf8(body).is_ok() {
-        return Ok(None);
-    }
-    let packed = zstd::bulk::compress(body, PACK_LEVEL).map_err(StorageError::internal)?;
-    Ok(Some(BASE64.encode(packed)))
 }
 
 /// Reads the only record of a batch.
 pub(super) fn read(batch: &RecordBatch) -> Result<Kept, StorageError> {
     let text = |column: usize| batch.column(column).as_string::<i32>();
-    let body = match text(BODY) {
-        bodies if bodies.is_null(0) => None,
-        bodies if batch.column(PACKED).as_boolean().value(0) => {
-            let packed = BASE64.decode(bodies.value(0));
-            let packed = packed.map_err(StorageError::internal)?;
-            let body = zstd::stream::decode_all(&packed[..]).map_err(StorageError::internal)?;
-            Some(Bytes::from(body))
-        }
-        bodies => Some(Bytes::copy_from_slice(bodies.value(0).as_bytes())),
+    let body = text(BODY).value(0);
+    let body = match batch.column(PACKED).as_boolean().value(0) {
+        true => unpack(body)?,
+        false => KeptBody::from(Bytes::copy_from_slice(body.as_bytes())),
     };
     let headers = text(HEADERS).value(0).lines();
     let headers = headers.filter_map(|line| line.split_once(": "));
@@ -114,36 +102,77 @@ pub(super) fn read(batch: &RecordBatch) -> Result<Kept, StorageError> {
     })
 }
 
+/// Reads a packed body, which follows its length.
+fn unpack(text: &str) -> Result<KeptBody, StorageError> {
+    let broken = || StorageError::internal("a kept answer that cannot be read");
+    let (len, packed) = text.split_once(LEN_END).ok_or_else(broken)?;
+    let len = len.parse().map_err(StorageError::internal)?;
+    let packed = BASE64.decode(packed).map_err(StorageError::internal)?;
+    Ok(KeptBody::packed(len, packed.into()))
+}
+
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use staffa_domain::Timestamp;
 
-    use super::super::{Fingerprint, Told};
+    use super::super::{BodyPacker, Fingerprint, KeptBody, Told};
     use super::{id_of, read, write};
+    use crate::error::Error;
+
+    fn unpacked(body: &KeptBody) -> Vec<u8> {
+        let (mut pieces, mut whole) = (body.pieces().unwrap(), Vec::new());
+        loop {
+            let piece = pieces.take().unwrap();
+            if piece.is_empty() {
+                return whole;
+            }
+            whole.extend_from_slice(&piece);
+        }
+    }
 
     #[track_caller]
-    fn check(body: Option<Vec<u8>>) {
+    fn check(body: &[u8]) {
+        let mut packer = BodyPacker::new(1 << 20);
+        body.chunks(700)
+            .for_each(|piece| packer.put(piece).unwrap());
         let told = Told {
             status: 201,
             headers: vec![("etag".to_owned(), "\"1: 2\"".to_owned())],
-            body: body.map(Bytes::from),
+            body: packer.finish().unwrap(),
         };
+        assert_eq!(told.body.len(), body.len() as u64);
+        assert_eq!(unpacked(&told.body), body);
         let fingerprint = Fingerprint::new([&b"POST"[..]]);
         let at = (id_of("a"), Timestamp::from_micros(7));
         let batch = write(at, fingerprint.text(), &told).unwrap();
         assert_eq!(batch.id(0), id_of("a"));
-        let kept = read(batch.records()).unwrap();
-        assert_eq!(kept.answer(&fingerprint).unwrap(), told);
+        let kept = read(batch.records()).unwrap().answer(&fingerprint).unwrap();
+        assert_eq!(kept, told);
+        assert_eq!(unpacked(&kept.body), body);
     }
 
     #[test]
     fn answers_come_back_as_they_were() {
-        check(None);
-        check(Some(Vec::new()));
-        check(Some("{\"a\": \"ä\"}".into()));
-        check(Some(vec![0xff, 0]));
-        check(Some("[1, 2]\n".repeat(10_000).into()));
+        check(b"");
+        check("{\"a\": \"ä\"}".as_bytes());
+        check(&[0xff, 0]);
+        check("[1, 2]\n".repeat(200).as_bytes());
+        check("[1, 2]\n".repeat(1 << 17).as_bytes());
+    }
+
+    #[test]
+    fn a_body_that_packs_to_too_much_is_refused_and_a_long_one_that_does_not_is_kept() {
+        let spaces = vec![b' '; 64 << 10];
+        let mut packer = BodyPacker::new(64 << 10);
+        for _ in 0..100 {
+            packer.put(&spaces).unwrap();
+        }
+        assert_eq!(packer.finish().unwrap().len(), 100 * (64 << 10));
+        let mut packer = BodyPacker::new(64 << 10);
+        let noise = |n: u32| blake3::hash(&n.to_le_bytes());
+        let put = (0..1 << 14).try_for_each(|n| packer.put(noise(n).as_bytes()));
+        let refused = put.and_then(|()| packer.finish().map(drop));
+        assert!(matches!(refused, Err(Error::TooLarge(_))), "{refused:?}");
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Queries {
         request: ListRecords,
     ) -> Result<RecordPage, Error> {
         self.check_size(&request)?;
-        let plan = self.plan(&request)?;
+        let plan = self.plan(ctx, &request).await?;
         let records = self.page(ctx, plan.query.clone()).await?;
         let has_next = records.num_rows() as u64 > request.size;
         let kept = records
@@ -113,7 +113,7 @@ impl Queries {
         Ok(())
     }
 
-    fn plan(&self, request: &ListRecords) -> Result<Plan, Error> {
+    async fn plan(&self, ctx: &Context, request: &ListRecords) -> Result<Plan, Error> {
         let mut query = RecordQuery {
             filter: request.filter.clone(),
             sort: request.sort.clone(),
@@ -141,7 +141,8 @@ impl Queries {
                 })
             }
             StartAt::Cursor(text) => {
-                query.after = Some(Cursor::open(text, &query, &self.cursor_key)?);
+                let cursor = Cursor::open(text, &query, &self.cursor_key)?;
+                query.after = Some(self.position(ctx, cursor, &query).await?);
                 Ok(Plan {
                     query,
                     page: None,
@@ -149,6 +150,26 @@ impl Queries {
                 })
             }
         }
+    }
+
+    /// Where a cursor points. What it could not hold is asked of its record.
+    async fn position(
+        &self,
+        ctx: &Context,
+        mut cursor: Cursor,
+        query: &RecordQuery,
+    ) -> Result<Position, Error> {
+        if !cursor.is_cut() {
+            return Ok(cursor.position);
+        }
+        let ids = [cursor.position.id];
+        let found = self.reader.get(&query.schema, &ids);
+        let found = ctx.time_async(Stage::Engine, found).await?;
+        if found.num_rows() > 0 {
+            let all: Vec<usize> = (0..query.schema.schema().properties.len()).collect();
+            cursor.complete(&sort_values(query, &all, (&found, 0)));
+        }
+        Ok(cursor.position)
     }
 
     async fn page(&self, ctx: &Context, query: RecordQuery) -> Result<RecordBatch, Error> {
@@ -170,12 +191,7 @@ impl Queries {
         let query = &plan.query;
         let row = records.num_rows().saturating_sub(1);
         let id = record_id(records, row).ok_or(Error::CursorMismatch)?;
-        let selected = query.selected();
-        let values = query
-            .sort
-            .iter()
-            .map(|key| value_of(&query.schema, &selected, key.field, records, row))
-            .collect();
+        let values = sort_values(query, &query.selected(), (records, row));
         Ok(Cursor::seal(
             &Position { values, id },
             query,
@@ -258,6 +274,18 @@ fn project(
     records
         .project(&wanted)
         .map_err(|e| Error::Storage(staffa_domain::StorageError::internal(e)))
+}
+
+/// What a record has of the values by which a query sorts, in a batch that holds the selected
+/// properties.
+fn sort_values(
+    query: &RecordQuery,
+    selected: &[usize],
+    (records, row): (&RecordBatch, usize),
+) -> Vec<Value> {
+    let keys = query.sort.iter();
+    keys.map(|key| value_of(&query.schema, selected, key.field, records, row))
+        .collect()
 }
 
 /// The value of a field in a batch that holds the selected properties.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use staffa_domain::SchemaSnapshot;
+use staffa_domain::ports::RecordReader;
+use staffa_domain::{Count, SchemaSnapshot};
 
 use crate::context::{Context, Stage};
 use crate::error::Error;
@@ -14,7 +15,29 @@ pub struct SchemaView {
     /// The schema.
     pub schema: Arc<SchemaSnapshot>,
     /// Its records now.
-    pub record_count: u64,
+    pub record_count: Count,
+}
+
+/// An estimate below this is not worth its error: so few records are counted at once.
+const COUNTED_BELOW: u64 = 100_000;
+
+/// How many records a schema has, for a person: exactly, unless they are many and the engine has
+/// an estimate.
+pub(crate) async fn told_count(
+    reader: &dyn RecordReader,
+    ctx: &Context,
+    schema: &Arc<SchemaSnapshot>,
+) -> Result<Count, Error> {
+    let count = async {
+        let count = reader.count(schema, None, false).await?;
+        match count.exact || count.records >= COUNTED_BELOW {
+            true => Ok(count),
+            false => reader.count(schema, None, true).await,
+        }
+    };
+    ctx.time_async(Stage::Engine, count)
+        .await
+        .map_err(Error::from)
 }
 
 impl Queries {
@@ -34,8 +57,7 @@ impl Queries {
     }
 
     async fn view(&self, ctx: &Context, schema: Arc<SchemaSnapshot>) -> Result<SchemaView, Error> {
-        let count = self.reader.count(&schema, None, false);
-        let record_count = ctx.time_async(Stage::Engine, count).await?.records;
+        let record_count = told_count(&*self.reader, ctx, &schema).await?;
         Ok(SchemaView {
             schema,
             record_count,

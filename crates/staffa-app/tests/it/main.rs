@@ -5,6 +5,7 @@ mod affected;
 mod app;
 mod change;
 mod copy;
+mod counts;
 mod create;
 mod declare;
 mod ingest;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use staffa_app::{CountMode, CursorKey, Error, ListRecords, Queries, RecordPage, StartAt};
+use staffa_app::{
+    CountMode, CursorKey, Error, ListRecords, Precondition, Queries, RecordPage, StartAt,
+};
 use staffa_domain::batch::record_id;
 use staffa_domain::query::{Comparison, Condition, Test};
 use staffa_domain::record::system;
@@ -204,5 +206,96 @@ fn sized(app: &App, size: u64) -> ListRecords {
     ListRecords {
         size,
         ..request(app, StartAt::Page(1))
+    }
+}
+
+/// Orders whose references are long and differ at their end alone, in the order of their ids.
+async fn with_long_references() -> (App, Vec<RecordId>) {
+    let app = App::new().await;
+    let mut ids = Vec::new();
+    for n in 10..20 {
+        // A quote takes two bytes in a cursor, and a control character six.
+        let begin = ["x", "\\\"", "\\u0001", "é"][n % 4].repeat(3_000);
+        let body = format!(r#"{{"reference": "{}{begin}{n}"}}"#, n % 4);
+        ids.push((n % 4, app.create(&body).await));
+    }
+    ids.sort_unstable();
+    (app, ids.into_iter().map(|(_, id)| id).collect())
+}
+
+fn by_reference(app: &App, descending: bool, start: StartAt) -> ListRecords {
+    let field = Field::find(&app.orders(), "reference").unwrap();
+    let key = Sort {
+        field,
+        descending,
+        nulls_first: false,
+    };
+    ListRecords {
+        sort: vec![key],
+        size: 2,
+        ..request(app, start)
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_over_long_values_is_short_and_leads_on() {
+    let (app, mut expected) = with_long_references().await;
+    for descending in [false, true] {
+        let (mut found, mut start) = (Vec::new(), Some(StartAt::Page(1)));
+        while let Some(from) = start {
+            let asked = by_reference(&app, descending, from);
+            let page = app.queries.list_records(&ctx(), asked).await.unwrap();
+            found.extend(ids(&page));
+            let cursor = page.next_cursor;
+            assert!(cursor.iter().all(|text| text.len() < 2_048), "{cursor:?}");
+            start = cursor.map(StartAt::Cursor);
+        }
+        assert_eq!(found, expected);
+        expected.reverse();
+    }
+}
+
+#[tokio::test]
+async fn where_the_record_of_a_long_value_changes_or_goes_no_record_is_left_out() {
+    for descending in [false, true] {
+        for deletes in [false, true] {
+            let (app, expected) = with_long_references().await;
+            let (mut found, mut start) = (Vec::new(), Some(StartAt::Page(1)));
+            let mut pages = 0;
+            while let Some(from) = start {
+                let asked = by_reference(&app, descending, from);
+                let page = app.queries.list_records(&ctx(), asked).await.unwrap();
+                let last = *ids(&page).last().unwrap();
+                found.extend(ids(&page));
+                start = page.next_cursor.map(StartAt::Cursor);
+                let (target, on) = (("orders", last), Precondition::None);
+                if deletes {
+                    let done = app.commands.delete_record(&ctx(), target, &on).await;
+                    done.unwrap();
+                } else {
+                    // Behind all others of its beginning, in either direction.
+                    let end = ["\u{10000}", ""][usize::from(descending)];
+                    let patch = format!(r#"{{"reference": "{end}"}}"#).into();
+                    let done = app.commands.patch_record(&ctx(), target, &patch, &on).await;
+                    done.unwrap();
+                    break;
+                }
+                pages += 1;
+                assert!(pages <= expected.len(), "it does not come to its end");
+            }
+            if !deletes {
+                // The page after the changed record begins with the beginning of its old value.
+                let from = start.unwrap();
+                let mut asked = by_reference(&app, descending, from);
+                asked.size = 100;
+                let page = app.queries.list_records(&ctx(), asked).await.unwrap();
+                found.extend(ids(&page));
+            }
+            found.sort_unstable();
+            found.dedup();
+            let mut expected = expected.clone();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{descending} {deletes}");
+        }
     }
 }

@@ -2,13 +2,14 @@
 
 use serde_json::{Value as Json, json};
 
+use staffa_domain::Count;
 use staffa_domain::schema::{SchemaSnapshot, UnknownProperties};
 
 use super::write::{names, write_property};
 
 /// The element of `GET /schemas`: the document with its flags spelt out, the version, and how
 /// many records there are, where that is known.
-pub fn describe(snapshot: &SchemaSnapshot, record_count: Option<u64>) -> Json {
+pub fn describe(snapshot: &SchemaSnapshot, record_count: Option<Count>) -> Json {
     let schema = snapshot.schema();
     let properties: Vec<Json> = schema
         .properties
@@ -38,6 +39,7 @@ pub fn describe(snapshot: &SchemaSnapshot, record_count: Option<u64>) -> Json {
         "unknown_properties": unknown,
         "distributed_by": schema.distributed_by.as_ref().map(staffa_domain::PropertyName::as_str),
         "properties": properties,
-        "record_count": record_count,
+        "record_count": record_count.map(|count| count.records),
+        "record_count_relation": record_count.map(Count::relation),
     })
 }

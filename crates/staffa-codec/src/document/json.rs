@@ -7,6 +7,8 @@ use super::node::{DEPTH_MAX, Entry, Kind, Mark, Node};
 pub(crate) struct JsonProblem {
     pub(crate) mark: Mark,
     pub(crate) message: String,
+    /// Whether it is JSON all the same, of which an object has two members of one name.
+    pub(crate) is_name_twice: bool,
 }
 
 /// Reads one JSON value and nothing after it.
@@ -49,6 +51,7 @@ impl Reader<'_> {
         JsonProblem {
             mark: self.mark(),
             message: message.into(),
+            is_name_twice: false,
         }
     }
 
@@ -149,7 +152,11 @@ impl Reader<'_> {
             }
             let key = self.string()?;
             if !names.insert(key.clone()) {
-                return Err(self.problem(format!("the name {key:?} stands twice in one object")));
+                let message = format!("the name {key:?} stands twice in one object");
+                return Err(JsonProblem {
+                    is_name_twice: true,
+                    ..self.problem(message)
+                });
             }
             self.skip_space();
             if !self.eat(b':') {

@@ -29,16 +29,43 @@ pub enum DocumentForm {
     Json,
 }
 
+/// Why a text is no schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentError {
+    /// It is longer than documents may be.
+    TooLong(SchemaProblem),
+    /// It breaks the grammar of JSON or YAML.
+    Malformed(SchemaProblem),
+    /// What it says is not right; never empty.
+    Invalid(Vec<SchemaProblem>),
+}
+
+impl DocumentError {
+    /// What is wrong, whatever kind of thing that is.
+    pub fn into_problems(self) -> Vec<SchemaProblem> {
+        match self {
+            Self::TooLong(problem) | Self::Malformed(problem) => vec![problem],
+            Self::Invalid(problems) => problems,
+        }
+    }
+}
+
+impl From<Vec<SchemaProblem>> for DocumentError {
+    fn from(problems: Vec<SchemaProblem>) -> Self {
+        Self::Invalid(problems)
+    }
+}
+
 /// Reads a schema document of at most 1 MiB and checks the schema.
 ///
 /// # Errors
 /// Everything that is wrong: unknown keys with the nearest valid one, values of a wrong kind,
 /// and what [`check`] finds. Problems of a YAML document end with their line and column.
-pub fn read_schema(text: &str, form: DocumentForm) -> Result<Schema, Vec<SchemaProblem>> {
+pub fn read_schema(text: &str, form: DocumentForm) -> Result<Schema, DocumentError> {
     let root = read_tree(text, form)?;
     let mut problems = Problems::default();
     let schema = read_node(&root, &KEYS, &mut problems);
-    finish(schema, problems)
+    Ok(finish(schema, problems)?)
 }
 
 /// Ends a reading: the schema, where neither reading nor [`check`] found anything.
@@ -60,16 +87,21 @@ pub(super) fn finish(
 }
 
 /// Reads a document's text as a tree.
-pub(super) fn read_tree(text: &str, form: DocumentForm) -> Result<Node, Vec<SchemaProblem>> {
+pub(super) fn read_tree(text: &str, form: DocumentForm) -> Result<Node, DocumentError> {
     if text.len() > DOCUMENT_BYTES_MAX {
         let message = format!("a schema document has at most {DOCUMENT_BYTES_MAX} bytes");
-        return Err(vec![SchemaProblem::new("", message)]);
+        return Err(DocumentError::TooLong(SchemaProblem::new("", message)));
     }
     match form {
         DocumentForm::Yaml => yaml::read_yaml(text),
         DocumentForm::Json => json::read_json(text).map_err(|problem| {
             let message = format!("{} (at {})", problem.message, problem.mark);
-            vec![SchemaProblem::new("", message)]
+            let told = SchemaProblem::new("", message);
+            match problem.is_name_twice {
+                // The grammar has nothing against it.
+                true => DocumentError::Invalid(vec![told]),
+                false => DocumentError::Malformed(told),
+            }
         }),
     }
 }

@@ -6,7 +6,7 @@ use staffa_domain::ports::StoredSchema;
 use staffa_domain::schema::{PropertyId, SchemaProblem, SchemaSnapshot};
 
 use super::node::{Kind, Node};
-use super::read::{DocumentForm, KEYS, Problems, finish, read_node, read_tree};
+use super::read::{DocumentError, DocumentForm, KEYS, Problems, finish, read_node, read_tree};
 use super::write::write_schema;
 
 /// The stored form of a snapshot, without its version, which the engine keeps beside it.
@@ -28,7 +28,8 @@ pub fn write_stored(snapshot: &SchemaSnapshot) -> String {
 /// # Errors
 /// What is wrong with the text, which then someone else changed.
 pub fn read_stored(stored: &StoredSchema) -> Result<SchemaSnapshot, Vec<SchemaProblem>> {
-    let root = read_tree(&stored.document, DocumentForm::Json)?;
+    let root =
+        read_tree(&stored.document, DocumentForm::Json).map_err(DocumentError::into_problems)?;
     let valid: Vec<&str> = KEYS
         .into_iter()
         .chain(["property_ids", "next_property_id"])

@@ -5,6 +5,7 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use serde_json::json;
 
+use staffa_domain::Count;
 use staffa_domain::change::plan;
 use staffa_domain::ports::StoredSchema;
 use staffa_domain::record::Timestamp;
@@ -15,8 +16,8 @@ use staffa_domain::schema::{
 use staffa_domain::value::Value;
 
 use super::{
-    DocumentForm, describe, json_schema, plan_json, read_schema, read_stored, write_schema,
-    write_stored, write_yaml,
+    DocumentError, DocumentForm, describe, json_schema, plan_json, read_schema, read_stored,
+    write_schema, write_stored, write_yaml,
 };
 
 const WELLS: &str = "
@@ -44,7 +45,7 @@ fn wells() -> Schema {
 
 #[track_caller]
 fn refused(text: &str, form: DocumentForm, expected: &[(&str, &str)]) {
-    let problems = read_schema(text, form).unwrap_err();
+    let problems = read_schema(text, form).unwrap_err().into_problems();
     for (pointer, part) in expected {
         let found = problems
             .iter()
@@ -125,6 +126,35 @@ fn all_problems_come_at_once_with_places_and_hints() {
 }
 
 #[test]
+fn a_text_that_is_no_document_is_told_apart_from_a_wrong_one() {
+    let kind = |text: &str, form| match read_schema(text, form).unwrap_err() {
+        DocumentError::TooLong(_) => "too long",
+        DocumentError::Malformed(_) => "malformed",
+        DocumentError::Invalid(_) => "invalid",
+    };
+    for (text, form, expected) in [
+        ("", DocumentForm::Json, "malformed"),
+        ("{\"name\": \"a\",", DocumentForm::Json, "malformed"),
+        ("{'name': 1}", DocumentForm::Json, "malformed"),
+        ("{} {}", DocumentForm::Json, "malformed"),
+        ("name: a", DocumentForm::Json, "malformed"),
+        ("null", DocumentForm::Json, "invalid"),
+        ("{\"name\": 1}", DocumentForm::Json, "invalid"),
+        ("{\"name\": 1, \"name\": 2}", DocumentForm::Json, "invalid"),
+        ("name: [a", DocumentForm::Yaml, "malformed"),
+        ("name: a\n\tb: 1", DocumentForm::Yaml, "malformed"),
+        ("name: \"a", DocumentForm::Yaml, "malformed"),
+        ("", DocumentForm::Yaml, "invalid"),
+        ("name: &a 1\n", DocumentForm::Yaml, "invalid"),
+        ("name: 1\nname: 2\n", DocumentForm::Yaml, "invalid"),
+    ] {
+        assert_eq!(kind(text, form), expected, "{text:?}");
+    }
+    let long = " ".repeat(2 << 20);
+    assert_eq!(kind(&long, DocumentForm::Json), "too long");
+}
+
+#[test]
 fn values_of_a_wrong_kind_are_refused() {
     let with = |property: &str| {
         format!("{{\"name\":\"a\",\"properties\":[{{\"name\":\"x\",{property}}}]}}")
@@ -192,9 +222,14 @@ fn values_of_a_wrong_kind_are_refused() {
 #[test]
 fn what_a_schema_shows_of_itself() {
     let snapshot = SchemaSnapshot::first(wells());
-    let shown = describe(&snapshot, Some(7));
+    let count = Count {
+        records: 7,
+        exact: false,
+    };
+    let shown = describe(&snapshot, Some(count));
     assert_eq!(shown["version"], 1);
     assert_eq!(shown["record_count"], 7);
+    assert_eq!(shown["record_count_relation"], "approx");
     assert_eq!(shown["properties"][1]["required"], false);
     let schema = json_schema(&snapshot);
     assert_eq!(

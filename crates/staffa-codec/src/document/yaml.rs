@@ -8,9 +8,10 @@ use staffa_domain::schema::SchemaProblem;
 
 use super::json::is_number;
 use super::node::{DEPTH_MAX, Entry, Kind, Mark, Node, item, step};
+use super::read::DocumentError;
 
-/// Reads one document; all that is refused in it comes at once, up to a break of the syntax.
-pub(super) fn read_yaml(text: &str) -> Result<Node, Vec<SchemaProblem>> {
+/// Reads one document; all that is refused in it comes at once, unless its syntax is broken.
+pub(super) fn read_yaml(text: &str) -> Result<Node, DocumentError> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         problems: Vec::new(),
@@ -18,12 +19,8 @@ pub(super) fn read_yaml(text: &str) -> Result<Node, Vec<SchemaProblem>> {
     let outcome = reader.document();
     match outcome {
         Ok(node) if reader.problems.is_empty() => Ok(node),
-        Ok(_) => Err(reader.problems),
-        Err(Stop::Refused) => Err(reader.problems),
-        Err(Stop::Syntax(error)) => {
-            reader.problems.push(syntax_problem(text, &error));
-            Err(reader.problems)
-        }
+        Ok(_) | Err(Stop::Refused) => Err(DocumentError::Invalid(reader.problems)),
+        Err(Stop::Syntax(error)) => Err(DocumentError::Malformed(syntax_problem(text, &error))),
     }
 }
 
@@ -284,7 +281,7 @@ mod tests {
 
     #[track_caller]
     fn refused(text: &str, part: &str) {
-        let problems = read_yaml(text).unwrap_err();
+        let problems = read_yaml(text).unwrap_err().into_problems();
         let all = problems
             .iter()
             .map(ToString::to_string)

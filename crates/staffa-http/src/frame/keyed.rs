@@ -5,27 +5,28 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 
-use staffa_app::{Claim, Commands, Done, Error, Fingerprint, Once, Teller, Told};
+use staffa_app::{
+    BodyPacker, Claim, Commands, Done, Error, Fingerprint, KeptBody, Once, Teller, Told,
+};
 use staffa_domain::StorageError;
 
 use super::is_question;
+use super::kept::KeptStream;
 use crate::exchange::Exchange;
 use crate::from_wire::body::open;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::to_wire;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_LEN_MAX: usize = 255;
-/// What is told again of an answer that was too long to be kept.
-const NOT_KEPT: &str = r#"{"success":true,"message":"the request was carried out before; its answer was too long to be kept"}"#;
 
 /// Whether a request asks to be carried out once, and does something that can be.
 pub(super) fn is_keyed(request: &Request<Body>) -> bool {
@@ -59,7 +60,7 @@ async fn carry_out(
     let ctx = &exchange.context;
     if let Some(kept) = commands.kept_answer(ctx, &claim).await? {
         read_through(request, &exchange, &fingerprint).await?;
-        return replay(kept.answer(&fingerprint)?);
+        return replay(&kept.answer(&fingerprint)?);
     }
     let teller = Arc::new(Telling {
         exchange: Arc::downgrade(&exchange),
@@ -80,15 +81,28 @@ async fn end(
     let Some(once) = exchange.context.once() else {
         return Ok(response);
     };
-    if let Some(told) = once.told().filter(|told| told.body.is_some()) {
-        return respond(told.clone());
+    if let Some(told) = once.told() {
+        return respond(told);
+    }
+    if let Some(message) = once.too_long() {
+        return Err(Error::TooLarge(message.to_owned()).into());
     }
     if once.is_taken()
         && let Some(kept) = commands.kept_answer(&exchange.context, claim).await?
     {
-        return replay(kept.answer(fingerprint)?);
+        return replay(&kept.answer(fingerprint)?);
     }
     Ok(response)
+}
+
+/// A write of which nobody knows whether it is stored may be sent again with its key, which
+/// makes sure that it is stored once.
+pub(super) fn allow_again(response: &mut Response) {
+    let unknown = response.extensions_mut().remove::<Problem>();
+    if let Some(problem) = unknown {
+        let may = problem.code() == Code::COMMIT_UNKNOWN || problem.is_retryable();
+        response.extensions_mut().insert(problem.retryable(may));
+    }
 }
 
 /// One key of 1 to 255 visible characters or spaces, in quotes or without.
@@ -152,10 +166,11 @@ async fn read_through(
     Ok(())
 }
 
-fn respond(told: Told) -> Result<Response, Problem> {
-    let mut response = Response::new(Body::from(told.body.unwrap_or_default()));
+fn respond(told: &Told) -> Result<Response, Problem> {
+    let body = KeptStream::new(&told.body).map_err(Problem::internal)?;
+    let mut response = Response::new(Body::new(body));
     *response.status_mut() = StatusCode::from_u16(told.status).map_err(Problem::internal)?;
-    for (name, value) in told.headers {
+    for (name, value) in &told.headers {
         let name = HeaderName::try_from(name).map_err(Problem::internal)?;
         let value = HeaderValue::try_from(value).map_err(Problem::internal)?;
         response.headers_mut().insert(name, value);
@@ -163,10 +178,7 @@ fn respond(told: Told) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn replay(mut told: Told) -> Result<Response, Problem> {
-    if told.body.is_none() {
-        told.body = Some(Bytes::from_static(NOT_KEPT.as_bytes()));
-    }
+fn replay(told: &Told) -> Result<Response, Problem> {
     let mut response = respond(told)?;
     let headers = response.headers_mut();
     headers.insert(REPLAYED, HeaderValue::from_static("true"));
@@ -205,17 +217,14 @@ impl Teller for Telling {
 
 impl Telling {
     /// The whole body, unless it is too long.
-    async fn collect(&self, body: Body) -> Result<Option<Bytes>, Error> {
-        let mut whole = Vec::new();
+    async fn collect(&self, body: Body) -> Result<KeptBody, Error> {
+        let mut packer = BodyPacker::new(self.body_bytes_max);
         let mut pieces = body.into_data_stream();
         while let Some(piece) = pieces.next().await {
-            whole.extend_from_slice(&piece.map_err(StorageError::internal)?);
-            if whole.len() > self.body_bytes_max {
-                return Ok(None);
-            }
+            packer.put(&piece.map_err(StorageError::internal)?)?;
             tokio::task::coop::consume_budget().await;
         }
-        Ok(Some(whole.into()))
+        packer.finish()
     }
 }
 

@@ -25,13 +25,16 @@ pub(crate) fn affected(
     }
     let schema = commands.catalog().get(&call.schema)?;
     let params = call.params(&PARAMS)?;
-    let most = commands.limits().affected_max;
-    let affected_max = params.number("max_affected")?;
-    let affected_max = affected_max.unwrap_or(AFFECTED_DEFAULT.min(most));
-    if !(1..=most).contains(&affected_max) {
-        let message = format!("max_affected is 1 to {most}; change more in several requests");
-        return Err(Problem::parameter("max_affected", message));
+    let affected_max = params.number("max_affected")?.unwrap_or(AFFECTED_DEFAULT);
+    if affected_max == 0 {
+        return Err(Problem::parameter(
+            "max_affected",
+            "max_affected is at least 1",
+        ));
     }
+    // Where more match than one request may change, nothing is done, as where more match than
+    // it allows.
+    let affected_max = affected_max.min(commands.limits().affected_max);
     let filter = filter(&limits(commands.limits()), &schema, &params)?;
     let filter = filter.ok_or_else(|| {
         let message = "a filter is needed, so that no request changes all records by mistake";

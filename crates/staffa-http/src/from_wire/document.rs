@@ -4,12 +4,12 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 
 use staffa_app::Error;
-use staffa_codec::document::{DocumentForm, read_schema};
+use staffa_codec::document::{DocumentError, DocumentForm, read_schema};
 use staffa_domain::Schema;
 use staffa_domain::schema::SchemaProblem;
 
 use super::body::{JsonBody, coding, media_type, require_json, unsupported};
-use crate::problem::{Code, Problem};
+use crate::problem::{Cause, Code, Problem};
 
 const YAML: [&str; 4] = [
     "application/yaml",
@@ -52,7 +52,7 @@ impl DocumentBody {
                 format!("the document is not UTF-8 at byte {place}"),
             )
         })?;
-        let schema = read_schema(text, self.1).map_err(Error::SchemaInvalid)?;
+        let schema = read_schema(text, self.1).map_err(refuse)?;
         if schema.name.as_str() != name {
             let message = format!("the document is of {}, the path of {name}", schema.name);
             let problem = SchemaProblem::new("/name", message);
@@ -60,4 +60,16 @@ impl DocumentBody {
         }
         Ok(schema)
     }
+}
+
+/// A text that is no document is no matter of the schema in it.
+fn refuse(error: DocumentError) -> Problem {
+    let (code, problem) = match error {
+        DocumentError::Invalid(problems) => return Error::SchemaInvalid(problems).into(),
+        DocumentError::Malformed(problem) => (Code::MALFORMED_JSON, problem),
+        DocumentError::TooLong(problem) => (Code::PAYLOAD_TOO_LARGE, problem),
+    };
+    let SchemaProblem { pointer, message } = problem;
+    let cause = Cause::new(pointer, code.as_str(), message.clone());
+    Problem::new(code, message).with_causes(vec![cause])
 }

@@ -57,6 +57,7 @@ fn line() -> Json {
             "pointer": {"type": "string"},
             "code": {"type": "string"},
             "message": {"type": "string"},
+            "value": {"description": "The value that is wrong, where there is one"},
             "row": {"description": "The record as it was given; a text where it is no record"},
         },
         "required": ["index", "pointer", "code", "message"],

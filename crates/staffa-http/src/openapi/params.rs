@@ -117,7 +117,7 @@ pub(super) fn of_affected() -> Json {
         query(
             "max_affected",
             "How many records there may be; at more nothing is done",
-            json!({"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000}),
+            json!({"type": "integer", "minimum": 1, "default": 1_000}),
         ),
         query(
             "dry_run",

@@ -119,7 +119,8 @@ fn problem() -> Json {
             "retryable": {"type": "boolean"},
         },
         "required": [
-            "type", "title", "status", "detail", "instance", "code", "request_id", "retryable",
+            "type", "title", "status", "detail", "instance", "code", "errors", "request_id",
+            "retryable",
         ],
     })
 }
@@ -165,6 +166,8 @@ fn cause() -> Json {
         "properties": {
             "index": {"type": "integer"},
             "line": {"type": "integer"},
+            "id": {"type": "string", "format": "uuid"},
+            "property": {"type": "string"},
             "pointer": {"type": "string"},
             "code": {"type": "string"},
             "message": {"type": "string"},
@@ -184,6 +187,7 @@ fn schema() -> Json {
             "primary_key": {"type": "array", "items": {"type": "string"}},
             "properties": {"type": "array", "items": {"type": "object"}},
             "record_count": {"type": ["integer", "null"]},
+            "record_count_relation": {"enum": ["eq", "approx", null]},
         },
         "required": ["name", "version", "primary_key", "properties", "record_count"],
     })

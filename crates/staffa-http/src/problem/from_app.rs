@@ -45,7 +45,7 @@ impl From<Error> for Problem {
             ),
             Error::TooManyAffected { found, most } => {
                 let detail = format!(
-                    "{found} records match, more than max_affected={most}; nothing was done"
+                    "{found} records match, and {most} may be changed at a time; nothing was done"
                 );
                 Self::new(Code::TOO_MANY_AFFECTED, detail)
             }
@@ -92,7 +92,8 @@ impl From<StorageError> for Problem {
             ),
             StorageError::AssertionFailed { operation } => {
                 let detail = format!("the condition of operation {operation} does not hold");
-                Self::new(Code::CONFLICT, detail)
+                // Nothing got in the way that would pass by itself.
+                Self::new(Code::CONFLICT, detail).retryable(false)
             }
             StorageError::Unavailable(reason) => unavailable(reason),
             StorageError::Timeout => {

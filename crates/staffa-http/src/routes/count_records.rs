@@ -9,7 +9,6 @@ use staffa_app::Queries;
 use super::Answer;
 use crate::from_wire::{Call, question};
 use crate::to_wire::json_of;
-use crate::to_wire::page::relation;
 
 pub(crate) async fn count_records(State(queries): State<Queries>, call: Call) -> Answer {
     let schema = queries.schema(&call.schema)?;
@@ -22,7 +21,7 @@ pub(crate) async fn count_records(State(queries): State<Queries>, call: Call) ->
         "message": format!("{} records", count.records),
         "schema_name": schema.name(),
         "count": count.records,
-        "relation": relation(count),
+        "relation": count.relation(),
         "execution_time_ms": call.exchange.elapsed_ms(),
     });
     json_of(StatusCode::OK, &body)

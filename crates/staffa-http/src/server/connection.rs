@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::Request;
+use http::header::CONTENT_LENGTH;
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -27,10 +28,13 @@ pub(super) async fn run(server: &Server, stream: TcpStream) {
     let io = TokioIo::new(Guarded::new(stream, Arc::clone(&pulse), options));
     let service = service_fn(|request: Request<Incoming>| {
         let beat = pulse.start();
+        let may_chunk = request.version() >= Version::HTTP_11;
         let answer = server.api.clone().call(request.map(Body::new));
         async move {
             let Ok(response) = answer.await;
-            Ok::<_, Infallible>(response.map(|body| HeldBody::new(body, beat, Taking::current())))
+            let has_end = may_chunk || response.headers().contains_key(CONTENT_LENGTH);
+            let hold = |body| HeldBody::new(body, beat, Taking::current(), has_end);
+            Ok::<_, Infallible>(response.map(hold))
         }
     });
     let mut connection = pin!(server.builder.serve_connection(io, service));

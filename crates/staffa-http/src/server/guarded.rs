@@ -26,6 +26,8 @@ pub(super) struct Guarded {
     header_timeout: Duration,
     write_timeout: Duration,
     linger_timeout: Duration,
+    /// Whether all that was to be said was sent.
+    is_shut: bool,
     spoken: Spoken,
     /// When the head that has begun must be complete, and how many requests came before it.
     head: Option<(Instant, u64)>,
@@ -64,6 +66,7 @@ impl Guarded {
             header_timeout: options.header_timeout,
             write_timeout: options.write_timeout,
             linger_timeout: options.linger_timeout,
+            is_shut: false,
             spoken: Spoken::Opening(0),
             head: None,
             reading: Timer::default(),
@@ -166,6 +169,7 @@ impl AsyncWrite for Guarded {
     /// an answer that it has not read yet.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        self.is_shut = true;
         let mut memory = [0; DISCARD_BYTES];
         let timeout = self.linger_timeout;
         loop {
@@ -182,6 +186,18 @@ impl AsyncWrite for Guarded {
             if self.reading.poll_after(cx, timeout).is_ready() {
                 return Poll::Ready(Ok(()));
             }
+        }
+    }
+}
+
+impl Drop for Guarded {
+    /// HTTP/1.0 ends an answer without a length by closing the connection. One that is cut off
+    /// is reset instead, so that its client does not take the part for the whole.
+    fn drop(&mut self) {
+        if self.pulse.is_cut(self.is_shut)
+            && let Err(error) = self.stream.set_zero_linger()
+        {
+            tracing::debug!(%error, "a connection could not be reset");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +23,10 @@ pub(super) struct Pulse {
     started: AtomicU64,
     ended: AtomicU64,
     last_ended: Moment,
+    /// Whether there was an answer whose end is that of the connection, and whether it has come
+    /// to it.
+    unframed: AtomicBool,
+    unframed_is_over: AtomicBool,
 }
 
 impl Pulse {
@@ -35,6 +39,13 @@ impl Pulse {
     /// How many requests there were so far.
     pub(super) fn started(&self) -> u64 {
         self.started.load(Ordering::Relaxed)
+    }
+
+    /// Whether closing the connection would pass for the end of an answer that was cut off:
+    /// one without a length and without chunks, of which not all was sent.
+    pub(super) fn is_cut(&self, all_is_sent: bool) -> bool {
+        let is_over = self.unframed_is_over.load(Ordering::Relaxed);
+        self.unframed.load(Ordering::Relaxed) && !(is_over && all_is_sent)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -112,16 +123,33 @@ pub(super) struct HeldBody {
     taking: Option<Arc<Taking>>,
     /// What is left of a piece that is too long to be given at once.
     rest: Bytes,
-    _beat: Beat,
+    beat: Beat,
 }
 
 impl HeldBody {
-    pub(super) const fn new(body: Body, beat: Beat, taking: Option<Arc<Taking>>) -> Self {
+    /// `has_end` unless the protocol has no way to mark the end of a body of unknown length.
+    pub(super) fn new(body: Body, beat: Beat, taking: Option<Arc<Taking>>, has_end: bool) -> Self {
+        let has_end = has_end || http_body::Body::size_hint(&body).exact().is_some();
+        if !has_end && !http_body::Body::is_end_stream(&body) {
+            beat.0.unframed.store(true, Ordering::Relaxed);
+        }
         Self {
             body,
             taking,
             rest: Bytes::new(),
-            _beat: beat,
+            beat,
+        }
+    }
+
+    /// Notes when an answer that has no mark of its end comes to it.
+    fn note(&self, frame: Option<&Result<Frame<Bytes>, axum::Error>>) {
+        let is_over = match frame {
+            Some(Ok(frame)) => frame.is_trailers() || http_body::Body::is_end_stream(self),
+            Some(Err(_)) => false,
+            None => true,
+        };
+        if is_over {
+            self.beat.0.unframed_is_over.store(true, Ordering::Relaxed);
         }
     }
 
@@ -153,6 +181,7 @@ impl http_body::Body for HeldBody {
             return Poll::Ready(Some(Ok(self.cut(rest))));
         }
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.note(frame.as_ref());
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| match frame.into_data() {
                 Ok(data) => self.cut(data),

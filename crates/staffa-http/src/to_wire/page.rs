@@ -31,7 +31,7 @@ pub(crate) async fn page(
     let total = page.total;
     let rest = [
         ("total", json!(total.map(|count| count.records))),
-        ("total_relation", json!(total.map(relation))),
+        ("total_relation", json!(total.map(Count::relation))),
         ("page", json!(page.page)),
         ("size", json!(size)),
         ("has_next", json!(page.has_next)),
@@ -48,11 +48,6 @@ pub(crate) async fn page(
     push_json(&mut out, &exchange.elapsed_ms());
     out.push(b'}');
     Ok(json(StatusCode::OK, out))
-}
-
-/// Whether a count is exact, as the wire says it.
-pub(crate) const fn relation(count: Count) -> &'static str {
-    if count.exact { "eq" } else { "approx" }
 }
 
 async fn push_items(

@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use staffa_app::{IngestReport, Return};
+use staffa_app::{IngestReport, JobState, Return, Tally};
 
 use super::{ids, json, push_json};
 use crate::exchange::Exchange;
@@ -24,15 +24,15 @@ struct Wire {
     execution_time_ms: f64,
 }
 
-/// 201 when all was stored, 207 when some was, 422 when nothing was.
+/// 201 where no record failed, 207 where some did, 422 where all did or nothing was stored since
+/// one did.
 pub(crate) fn report(exchange: &Exchange, report: IngestReport, returning: Return) -> Response {
-    let receipt = report.receipt;
-    let stored = receipt.inserted + receipt.updated + receipt.ignored + receipt.deleted;
-    let status = match (report.failed, stored) {
-        (0, _) => StatusCode::CREATED,
-        (_, 0) => StatusCode::UNPROCESSABLE_ENTITY,
-        _ => StatusCode::MULTI_STATUS,
+    let status = match Tally::of(&report).state() {
+        JobState::Succeeded => StatusCode::CREATED,
+        JobState::Partial => StatusCode::MULTI_STATUS,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
+    let receipt = report.receipt;
     let wire = Wire {
         success: report.failed == 0,
         received: report.received,

@@ -18,7 +18,7 @@ pub(crate) fn evolved(
     done: &EvolvedSchema,
     dry_run: bool,
 ) -> Result<Response, Problem> {
-    let plan = plan_json(&done.plan, done.records);
+    let plan = plan_json(&done.plan, done.records.records);
     let now = done.schema.as_deref();
     let version = now.map(SchemaSnapshot::version);
     if dry_run {
@@ -29,7 +29,8 @@ pub(crate) fn evolved(
             "dry_run": true,
             "from_version": version,
             "to_version": version.unwrap_or(0) + step,
-            "record_count": done.records,
+            "record_count": done.records.records,
+            "record_count_relation": done.records.relation(),
             "plan": plan,
         });
         return json_of(StatusCode::OK, &answer);

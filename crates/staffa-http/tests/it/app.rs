@@ -40,6 +40,7 @@ impl App {
         let declared = [schemas::orders(), schemas::readings()].map(|s| s.schema().clone());
         let limits = Limits {
             bulk_records_max: 5,
+            kept_answer_bytes_max: 64 << 10,
             ..Limits::default()
         };
         Self::of(storage, (declared.into(), limits), change).await

@@ -135,6 +135,33 @@ async fn taken_values_leave_the_others_where_they_may() {
 }
 
 #[tokio::test]
+async fn what_was_left_alone_as_asked_is_no_failure() {
+    let app = App::new().await.with_orders(2).await;
+    let known = "{\"reference\":\"A-1\"}\n{\"reference\":\"A-2\"}\n";
+    let bad = "{\"reference\":1}\n";
+    for (lines, on_error, status, [ignored, failed]) in [
+        (known.to_owned(), "abort", 201, [2, 0]),
+        (known.to_owned(), "continue", 201, [2, 0]),
+        // Nothing is stored by either; of the first, two of three records went well.
+        (format!("{known}{bad}"), "continue", 207, [2, 1]),
+        (format!("{known}{bad}"), "abort", 422, [0, 1]),
+        (bad.to_owned(), "continue", 422, [0, 1]),
+    ] {
+        let query = format!("?mode=ignore&on_error={on_error}");
+        let answer = send(&app, &query, NDJSON, lines.as_str()).await;
+        let said = answer.json();
+        assert_eq!(answer.status.as_u16(), status, "{lines} {on_error}: {said}");
+        assert_eq!(said["success"], failed == 0, "{said}");
+        assert_eq!(
+            [&said["ignored"], &said["failed"]],
+            [ignored, failed],
+            "{said}"
+        );
+    }
+    assert_eq!(app.count("orders").await, 2);
+}
+
+#[tokio::test]
 async fn every_mode_is_taken() {
     let app = App::new().await.with_orders(3).await;
     let counts = |answer: &Answer| {

@@ -1,11 +1,17 @@
 //! Requests with an `Idempotency-Key`: carried out once, answered alike.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use axum::body::{Body, Bytes};
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use tokio::sync::oneshot;
 
 use staffa_app::Queries;
+use staffa_domain::error::Unavailable;
+use staffa_domain::ports::{RecordWriter, WriteSession};
+use staffa_domain::{Operation, Outcome, SchemaSnapshot, StorageError, WriteOptions};
 use staffa_testkit::MemoryEngine;
 
 use crate::app::{Answer, App, id};
@@ -281,7 +287,7 @@ async fn a_refusal_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_long_answer_is_not_kept_but_its_status_is() {
+async fn a_long_answer_is_told_again_to_the_byte() {
     let app = App::new().await;
     let note = "n".repeat(3 << 20);
     let body = format!(r#"{{"reference":"{note}"}}"#);
@@ -289,12 +295,93 @@ async fn a_long_answer_is_not_kept_but_its_status_is() {
     assert_eq!(first.status, StatusCode::CREATED);
     assert_eq!(first.json()["data"]["reference"], note.as_str());
     let again = send(&app, "k", ("POST", ORDERS), &body).await;
-    assert_eq!(again.status, StatusCode::CREATED);
-    assert_eq!(again.header("idempotency-replayed"), "true");
-    assert_eq!(again.header("location"), first.header("location"));
-    let said = "the request was carried out before; its answer was too long to be kept";
-    assert_eq!(again.json()["message"], said);
+    assert_replayed(&again, &first);
+    let many: Vec<String> = (0..5)
+        .map(|n| format!(r#"{{"reference":"{n}{note}"}}"#))
+        .collect();
+    let many = format!(r#"{{"schema_name":"orders","data":[{}]}}"#, many.join(","));
+    let bulk = ("POST", "/api/v1/records/bulk");
+    let first = send(&app, "l", bulk, &many).await;
+    assert_eq!(first.status, StatusCode::CREATED);
+    assert!(first.body.as_ref().unwrap().len() > 15 << 20);
+    assert_replayed(&send(&app, "l", bulk, &many).await, &first);
+    assert_eq!(app.count("orders").await, 6);
+}
+
+/// A text that cannot be packed to less than some half of it.
+fn noise(len: usize) -> String {
+    let mut state = 7_u64;
+    let digits = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        char::from_digit(u32::try_from(state >> 60).unwrap(), 16).unwrap()
+    });
+    digits.take(len).collect()
+}
+
+#[tokio::test]
+async fn what_could_not_be_told_again_is_not_begun() {
+    let app = App::new().await;
+    let note = noise(300_000);
+    let one = format!(r#"{{"reference":"{note}"}}"#);
+    let line = format!("{one}\n");
+    let many = format!(r#"{{"schema_name":"orders","data":[{one}]}}"#);
+    let steps = format!(r#"{{"operations":[{{"op":"create","schema":"orders","data":{one}}}]}}"#);
+    for (path, body) in [
+        (ORDERS, &one),
+        ("/api/v1/records/bulk", &many),
+        ("/api/v1/transactions", &steps),
+    ] {
+        let answer = send(&app, "k", ("POST", path), body).await;
+        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+        assert_eq!(answer.code(), "payload_too_large", "{path}");
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains("return=none"), "{path}: {detail}");
+        assert_eq!(app.count("orders").await, 0, "{path}");
+    }
+    // The key is as free as it was, and what asks for less is carried out.
+    let bulk = format!("{ORDERS}/bulk?return=none");
+    let first = send(&app, "k", ("POST", &bulk), &line).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text());
+    assert_replayed(&send(&app, "k", ("POST", &bulk), &line).await, &first);
     assert_eq!(app.count("orders").await, 1);
+}
+
+/// An engine that is lost in the middle of every commit.
+#[derive(Debug)]
+struct Lost(Arc<dyn RecordWriter>);
+
+#[async_trait]
+impl RecordWriter for Lost {
+    async fn begin(
+        &self,
+        schema: &Arc<SchemaSnapshot>,
+        options: WriteOptions,
+    ) -> Result<Box<dyn WriteSession>, StorageError> {
+        self.0.begin(schema, options).await
+    }
+
+    async fn execute(&self, _: Vec<Operation>) -> Result<Outcome, StorageError> {
+        Err(StorageError::Unavailable(Unavailable::CommitUnknown))
+    }
+}
+
+#[tokio::test]
+async fn a_write_of_which_nothing_is_known_may_be_sent_again_with_its_key_alone() {
+    let mut storage = MemoryEngine::open();
+    storage.writer = Arc::new(Lost(storage.writer));
+    let app = App::over(storage, |_| ()).await;
+    let body = r#"{"reference":"A"}"#;
+    let bare = app.post(ORDERS, body).await;
+    assert_eq!(bare.code(), "commit_unknown");
+    assert_eq!(bare.json()["retryable"], false);
+    let keyed = send(&app, "k", ("POST", ORDERS), body).await;
+    assert_eq!(keyed.code(), "commit_unknown");
+    assert_eq!(keyed.json()["retryable"], true);
+    // A key makes nothing else worth another try.
+    let wrong = send(&app, "k", ("POST", ORDERS), "{").await;
+    assert_eq!(wrong.json()["retryable"], false);
 }
 
 #[tokio::test]

@@ -17,12 +17,33 @@ async fn schemas_are_listed_and_described() {
         .collect();
     assert_eq!(names, ["orders", "readings"]);
     assert_eq!(list[0]["record_count"], 2);
+    assert_eq!(list[0]["record_count_relation"], "eq");
     assert_snapshot!("readings", app.get("/api/v1/schemas/readings").await.show());
     assert_snapshot!(
         "json_schema",
         app.get("/api/v1/schemas/readings/json-schema").await.show()
     );
     assert_snapshot!("no_schema", app.get("/api/v1/schemas/nope").await.show());
+}
+
+#[tokio::test]
+async fn what_is_around_the_api_is_below_it_too() {
+    let app = App::new().await;
+    for path in [
+        "/openapi.json",
+        "/docs",
+        "/docs/app.js",
+        "/health/live",
+        "/health/ready",
+    ] {
+        let (plain, below) = (
+            app.get(path).await,
+            app.get(&format!("/api/v1{path}")).await,
+        );
+        assert_eq!(below.status, StatusCode::OK, "{path}");
+        assert_eq!(below.body, plain.body, "{path}");
+    }
+    assert_eq!(app.get("/api/v1/metrics").await.code(), "route_not_found");
 }
 
 #[tokio::test]
@@ -99,4 +120,39 @@ async fn the_admin_listener_has_health_and_metrics_alone() {
     assert_eq!(get("/metrics").await, (StatusCode::OK, "up 1\n".into()));
     assert_eq!(get("/health/ready").await.0, StatusCode::OK);
     assert_eq!(get("/api/v1/schemas").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_document_is_a_400_and_a_wrong_document_a_422() {
+    let app = App::new().await;
+    let long = format!("{{\"name\": \"{}\"}}", "a".repeat(2 << 20));
+    for (kind, body, status, code) in [
+        (
+            "application/json",
+            "{\"name\": \"a\",",
+            400,
+            "malformed_json",
+        ),
+        ("application/json", "", 400, "malformed_json"),
+        ("application/yaml", "name: [a", 400, "malformed_json"),
+        ("application/yaml", "name: a\n\tb: 1", 400, "malformed_json"),
+        ("application/json", "[]", 422, "validation_failed"),
+        (
+            "application/json",
+            "{\"name\": 1}",
+            422,
+            "validation_failed",
+        ),
+        ("application/yaml", "name: a", 422, "validation_failed"),
+        ("application/json", &long, 413, "payload_too_large"),
+    ] {
+        let path = "/api/v1/schemas/a?dry_run=true";
+        let headers = [("content-type", kind)];
+        let answer = app.call("PUT", path, &headers, body.to_owned()).await;
+        let shown = &body[..body.len().min(40)];
+        assert_eq!(answer.status.as_u16(), status, "{shown}: {}", answer.show());
+        assert_eq!(answer.code(), code, "{shown}");
+        let errors = answer.json()["errors"].clone();
+        assert!(errors[0]["message"].is_string(), "{shown}: {errors}");
+    }
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use http_body_util::BodyExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
@@ -70,6 +70,52 @@ async fn a_stream_that_breaks_off_ends_without_its_final_chunk() {
     assert!(answer.contains("content-encoding: gzip"), "{answer}");
     assert!(!is_whole(&answer), "{answer}");
     all_closed(open).await;
+}
+
+/// What HTTP/1.0 gets, and whether the connection ended well.
+async fn old(server: &Server, headers: &str) -> (String, bool) {
+    let mut client = server.connect().await;
+    let ask = format!("GET {STREAM} HTTP/1.0\r\n{headers}\r\n");
+    client.write_all(ask.as_bytes()).await.unwrap();
+    let mut text = Vec::new();
+    let ended = in_time(client.read_to_end(&mut text)).await;
+    (String::from_utf8_lossy(&text).into_owned(), ended.is_ok())
+}
+
+#[tokio::test]
+async fn without_chunks_a_stream_that_breaks_off_resets_its_connection() {
+    let (app, open) = faulty(ScanFault::Fails, |_| ()).await;
+    let server = Server::over(app, ServeOptions::default()).await;
+    for headers in ["", "accept-encoding: gzip\r\n"] {
+        let (_, ended_well) = old(&server, headers).await;
+        assert!(!ended_well, "{headers:?}");
+    }
+    all_closed(open).await;
+    // One that is cut off by us is no more complete.
+    let (app, _) = faulty(ScanFault::Hangs, |_| ()).await;
+    let options = ServeOptions {
+        drain_timeout: Duration::ZERO,
+        ..ServeOptions::default()
+    };
+    let server = Server::over(app, options).await;
+    let mut client = server.connect().await;
+    let ask = format!("GET {STREAM} HTTP/1.0\r\n\r\n");
+    client.write_all(ask.as_bytes()).await.unwrap();
+    assert!(read_answer(&mut client).await.contains("200 OK"));
+    server.shutdown.cancel();
+    let rest = in_time(client.read_to_end(&mut Vec::new())).await;
+    assert!(rest.is_err(), "{rest:?}");
+    // A whole one ends as it should.
+    let server = Server::start(ServeOptions::default()).await;
+    for headers in [
+        "",
+        "accept-encoding: gzip\r\n",
+        "connection: keep-alive\r\n",
+    ] {
+        let (text, ended_well) = old(&server, headers).await;
+        assert!(ended_well, "{headers:?}: {text}");
+        assert!(text.contains("200 OK"), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -318,11 +318,13 @@ async fn moments_are_microseconds_of_utc() {
         ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
         // Where clocks are put on, local times without an offset are UTC all the same.
         ("2024-03-31T02:30:00", "2024-03-31T02:30:00Z"),
+        // A leap second is the second that follows it.
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
     ] {
         check_kept("shipped_at", &format!("\"{sent}\""), &format!("\"{back}\"")).await;
     }
     for moment in [
-        "2016-12-31T23:59:60Z",
+        "2016-12-31T22:59:60Z",
         "2024-01-01T24:00:00Z",
         "0001-01-01T00:00:00+01:00",
         "9999-12-31T23:59:59-01:00",
@@ -492,7 +494,7 @@ async fn values_of_filters_are_read_as_strictly() {
         ("amount", json!("NaN")),
         ("ordered_on", json!("2023-02-29")),
         ("ordered_on", json!("0000-01-01")),
-        ("shipped_at", json!("2016-12-31T23:59:60Z")),
+        ("shipped_at", json!("2016-12-31T22:59:60Z")),
         ("shipped_at", json!("infinity")),
         ("paid", json!("maybe")),
     ] {
@@ -506,4 +508,24 @@ async fn values_of_filters_are_read_as_strictly() {
     }
     let nul = app.get(&format!("{ORDERS}?filter[customer]=%00")).await;
     assert!(nul.status.as_u16() < 500, "{}", nul.show());
+}
+
+#[tokio::test]
+async fn a_leap_second_is_the_second_that_follows_it_wherever_it_is_read() {
+    let app = App::new().await;
+    let csv = "reference,shipped_at\nA,2016-12-31T23:59:60Z\n";
+    let kind = [("content-type", "text/csv")];
+    let stored = app
+        .call("POST", &format!("{ORDERS}/bulk"), &kind, csv)
+        .await;
+    assert_eq!(stored.status, StatusCode::CREATED, "{}", stored.text());
+    for moment in ["2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"] {
+        let found = app
+            .get(&format!("{ORDERS}?filter[shipped_at]={moment}"))
+            .await;
+        let found = found.json();
+        assert_eq!(found["data"]["total"], 1, "{moment}: {found}");
+        let back = &found["data"]["items"][0]["data"]["shipped_at"];
+        assert_eq!(back, "2017-01-01T00:00:00Z");
+    }
 }

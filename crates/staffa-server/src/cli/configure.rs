@@ -27,6 +27,7 @@ pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Resu
         }
         Some((_, matches)) => {
             let (_, config) = settings::load(matches, invocation)?;
+            config.check_served()?;
             let found = schemas::read_folder(&config.schemas, config.schemas_set)?.len();
             let folder = config.schemas.display();
             let text = format!("the configuration is valid; {found} schemas in {folder}");

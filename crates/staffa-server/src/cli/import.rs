@@ -5,10 +5,11 @@ mod failure;
 mod local;
 mod remote;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use staffa_app::OnError;
+use staffa_app::{BulkMode, OnError, Tally};
 use staffa_codec::decode::{CsvOptions, InputFormat};
 
 use crate::cli::source::{self, Source};
@@ -17,6 +18,7 @@ use crate::cli::{AlreadySaid, Invocation, UsageError, block_on};
 use crate::client::Client;
 use crate::compose::App;
 use crate::output::{Output, grouped};
+use crate::shutdown::Signals;
 
 use failure::Failure;
 
@@ -29,6 +31,8 @@ struct Request {
     schema: String,
     format: Option<InputFormat>,
     csv: CsvOptions,
+    mode: BulkMode,
+    on_conflict: Option<Vec<String>>,
     on_error: OnError,
     errors_max: usize,
     /// Where failed records go.
@@ -44,9 +48,35 @@ impl Request {
 /// What became of one file.
 #[derive(Debug, Default)]
 struct Summary {
-    stored: u64,
-    failed: u64,
+    tally: Tally,
     failures: Vec<Failure>,
+}
+
+/// A person ended the work before it was done.
+#[derive(Debug)]
+struct Interrupted(String);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// What happens to each record, by the words of the API.
+const MODES: [(&str, BulkMode); 5] = [
+    ("insert", BulkMode::Insert),
+    ("upsert", BulkMode::Upsert),
+    ("ignore", BulkMode::Ignore),
+    ("update", BulkMode::Update),
+    ("delete", BulkMode::Delete),
+];
+
+/// The word of a mode.
+fn word(mode: BulkMode) -> &'static str {
+    let found = MODES.iter().find(|(_, known)| *known == mode);
+    found.map_or("insert", |(word, _)| word)
 }
 
 pub(super) fn command() -> Command {
@@ -67,6 +97,22 @@ pub(super) fn command() -> Command {
                 .required_unless_present("create")
                 .num_args(1..)
                 .help("The files, each stored whole or not at all; - is stdin"),
+        )
+        .arg(
+            arg("mode")
+                .value_parser(MODES.map(|(word, _)| word))
+                .default_value("insert")
+                .help(
+                    "What to do with each record: add it; add it or replace the one with its key; \
+                     add it unless there is one; change the one with its key by what it gives; \
+                     remove the one with its key",
+                ),
+        )
+        .arg(
+            arg("on-conflict")
+                .value_name("PROPERTIES")
+                .value_delimiter(',')
+                .help("The key by which others are found [default: the primary key]"),
         )
         .arg(
             arg("on-error")
@@ -156,6 +202,12 @@ fn read_request(matches: &ArgMatches) -> anyhow::Result<Request> {
         schema: text("schema").unwrap_or_default(),
         format,
         csv,
+        mode: text("mode")
+            .and_then(|given| MODES.iter().find(|(word, _)| *word == given))
+            .map_or(BulkMode::Insert, |(_, mode)| *mode),
+        on_conflict: matches
+            .get_many::<String>("on-conflict")
+            .map(|names| names.cloned().collect()),
         on_error: match text("on-error").as_deref() {
             Some("continue") => OnError::Continue,
             _ => OnError::Abort,
@@ -180,17 +232,27 @@ async fn import_all(
     output: Output,
 ) -> anyhow::Result<bool> {
     let mut any_failed = false;
+    let mut signals = match target {
+        // The commit is one, so that a local import may be ended at any moment.
+        Target::Local(_) => None,
+        Target::Remote(_) => Some(Signals::listen()?),
+    };
     for file in files {
-        let done = match target {
-            Target::Local(app) => local::import(app, request, (file, output)).await,
-            Target::Remote(client) => remote::import(client, request, (file, output)).await,
+        let done = match (target, &mut signals) {
+            (Target::Remote(client), Some(signals)) => {
+                remote::import((client, signals), request, (file, output)).await
+            }
+            (Target::Remote(_), None) => continue,
+            (Target::Local(app), _) => local::import(app, request, (file, output)).await,
         };
         match done {
             Ok(summary) => {
-                say(file, &summary, output);
-                any_failed |= summary.failed > 0;
+                say(file, request.mode, &summary, output);
+                any_failed |= summary.tally.failed > 0;
             }
-            Err(error) if error.is::<UsageError>() => return Err(error),
+            Err(error) if error.is::<UsageError>() || error.is::<Interrupted>() => {
+                return Err(error);
+            }
             Err(error) => {
                 output.error(&format!("{file}: {error:#}"));
                 any_failed = true;
@@ -200,7 +262,7 @@ async fn import_all(
     Ok(any_failed)
 }
 
-fn say(file: &str, summary: &Summary, output: Output) {
+fn say(file: &str, mode: BulkMode, summary: &Summary, output: Output) {
     for failure in summary.failures.iter().take(FAILURES_SHOWN) {
         output.error(&failure.text(file));
     }
@@ -208,10 +270,27 @@ fn say(file: &str, summary: &Summary, output: Output) {
         let more = summary.failures.len() - FAILURES_SHOWN;
         output.note(&format!("{file}: {} more errors", grouped(more as u64)));
     }
-    let (stored, failed) = (grouped(summary.stored), grouped(summary.failed));
-    if summary.failed == 0 {
-        output.note(&format!("{file}: {stored} records stored"));
-    } else {
-        output.note(&format!("{file}: {stored} records stored, {failed} failed"));
+    output.note(&format!("{file}: {}", counts(mode, &summary.tally)));
+}
+
+/// What became of the records, in the words of a mode.
+fn counts(mode: BulkMode, tally: &Tally) -> String {
+    let stored = (tally.inserted, "stored");
+    let mut parts = match mode {
+        BulkMode::Insert => vec![stored],
+        BulkMode::Upsert => vec![stored, (tally.updated, "replaced")],
+        BulkMode::Ignore => vec![stored, (tally.ignored, "left alone")],
+        BulkMode::Update => vec![(tally.updated, "changed")],
+        BulkMode::Delete => vec![(tally.deleted, "removed")],
+    };
+    if tally.failed > 0 {
+        parts.push((tally.failed, "failed"));
     }
+    let mut text = String::new();
+    for (count, word) in parts {
+        let before = if text.is_empty() { "" } else { ", " };
+        let what = if text.is_empty() { " records" } else { "" };
+        text.push_str(&format!("{before}{}{what} {word}", grouped(count)));
+    }
+    text
 }

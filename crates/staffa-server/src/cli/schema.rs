@@ -17,7 +17,8 @@ use crate::client::{problem_text, read_json};
 struct Entry {
     name: String,
     version: u64,
-    records: u64,
+    /// A number, behind a `~` where it is an estimate.
+    records: String,
     properties: usize,
 }
 
@@ -87,7 +88,7 @@ async fn list(place: Place) -> anyhow::Result<Vec<Entry>> {
                     .map(|view| Entry {
                         name: view.schema.name().to_owned(),
                         version: u64::from(view.schema.version()),
-                        records: view.record_count,
+                        records: told(view.record_count.records, view.record_count.exact),
                         properties: view.schema.schema().properties.len(),
                     })
                     .collect())
@@ -103,6 +104,13 @@ async fn list(place: Place) -> anyhow::Result<Vec<Entry>> {
     }
 }
 
+fn told(records: u64, is_exact: bool) -> String {
+    match is_exact {
+        true => records.to_string(),
+        false => format!("~{records}"),
+    }
+}
+
 fn entry(json: &Json) -> Entry {
     let number = |name: &str| json.get(name).and_then(Json::as_u64).unwrap_or(0);
     Entry {
@@ -112,7 +120,10 @@ fn entry(json: &Json) -> Entry {
             .unwrap_or_default()
             .to_owned(),
         version: number("version"),
-        records: number("record_count"),
+        records: told(
+            number("record_count"),
+            json["record_count_relation"] != "approx",
+        ),
         properties: json
             .get("properties")
             .and_then(Json::as_array)

@@ -25,8 +25,8 @@ pub(crate) enum Kind {
     Address,
     /// A file or folder.
     Path,
-    /// Any text.
-    Text,
+    /// Which events are logged.
+    LogFilter,
     /// Any text that is never shown.
     Secret,
     /// The engine, by name or by the URL of its server.
@@ -81,7 +81,7 @@ impl Setting {
         match self.kind {
             Kind::Address => "ADDRESS".to_owned(),
             Kind::Path => "PATH".to_owned(),
-            Kind::Text => "TEXT".to_owned(),
+            Kind::LogFilter => "LEVEL".to_owned(),
             Kind::Secret => "SECRET".to_owned(),
             Kind::Storage => "ENGINE".to_owned(),
             Kind::Flag => "BOOL".to_owned(),

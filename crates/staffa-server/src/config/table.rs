@@ -69,7 +69,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting(
         "log.level",
-        Kind::Text,
+        Kind::LogFilter,
         "info",
         "What is logged: error, warn, info, debug, or a filter",
     ),
@@ -213,8 +213,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         "idempotency.answer_bytes_max",
         BYTES,
-        "1MiB",
-        "Bytes of such an answer; of a longer one the status and headers alone are kept",
+        "32MiB",
+        "Bytes of such an answer once packed; a request whose answer is longer is refused",
     ),
     setting(
         "jobs.running_max",

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use staffa_telemetry::logs;
+
 use crate::config::setting::Kind;
 use crate::config::storage;
 
@@ -52,9 +54,11 @@ impl Kind {
         match self {
             Self::Address => read_address(text).map(Value::Address),
             Self::Path => (!text.is_empty()).then(|| Value::Path(PathBuf::from(text))),
-            Self::Text | Self::Secret => {
-                (!text.trim().is_empty()).then(|| Value::Text(text.to_owned()))
+            Self::LogFilter => {
+                let is_filter = !text.trim().is_empty() && logs::check_filter(text).is_ok();
+                is_filter.then(|| Value::Text(text.to_owned()))
             }
+            Self::Secret => (!text.trim().is_empty()).then(|| Value::Text(text.to_owned())),
             Self::Storage => storage::is_engine(text).then(|| Value::Text(text.to_owned())),
             Self::Flag => match text {
                 "true" => Some(Value::Flag(true)),
@@ -69,10 +73,7 @@ impl Kind {
                 let bytes = read_scaled(text, &SIZES, Some(1))?;
                 (bytes >= min).then_some(Value::Bytes(bytes))
             }
-            Self::Duration => {
-                let millis = read_scaled(text, &SPANS, None)?;
-                (millis > 0).then(|| Value::Duration(Duration::from_millis(millis)))
-            }
+            Self::Duration => read_span(text).map(Value::Duration),
             Self::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
         }
     }
@@ -82,7 +83,11 @@ impl Kind {
         match self {
             Self::Address => "an IP address and a port, such as 127.0.0.1:8080".to_owned(),
             Self::Path => "a path".to_owned(),
-            Self::Text | Self::Secret => "a text that is not empty".to_owned(),
+            Self::LogFilter => {
+                "error, warn, info, debug, trace, or a filter such as info,staffa_http=debug"
+                    .to_owned()
+            }
+            Self::Secret => "a text that is not empty".to_owned(),
             Self::Storage => storage::EXPECTED.to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
@@ -95,6 +100,12 @@ impl Kind {
             Self::Choice(words) => words.join(" or "),
         }
     }
+}
+
+/// Reads a time span longer than nothing, such as `30s`.
+pub(crate) fn read_span(text: &str) -> Option<Duration> {
+    let millis = read_scaled(text, &SPANS, None)?;
+    (millis > 0).then(|| Duration::from_millis(millis))
 }
 
 fn read_address(text: &str) -> Option<SocketAddr> {
@@ -223,5 +234,11 @@ mod tests {
         check(Kind::Choice(&["a", "b"]), "b", Some("b"));
         check(Kind::Choice(&["a", "b"]), "c", None);
         check(Kind::Secret, " ", None);
+        let filter = "warn,staffa_http=debug";
+        check(Kind::LogFilter, filter, Some(filter));
+        check(Kind::LogFilter, "INFO", Some("INFO"));
+        for text in ["", " ", "staffa_http=loud", "info,=", "a=b=c"] {
+            check(Kind::LogFilter, text, None);
+        }
     }
 }

@@ -19,6 +19,7 @@ mod killable;
 mod own_writes;
 mod program;
 mod refusals;
+mod remote;
 mod scenarios;
 mod schema;
 mod send_again;

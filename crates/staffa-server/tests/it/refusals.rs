@@ -1,4 +1,4 @@
-//! What a server refuses to start on: one clear line each, and exit code 1.
+//! What a server refuses to start on: clear lines, exit code 1, and 2 where it is wrong usage.
 
 use std::net::TcpListener;
 
@@ -34,8 +34,41 @@ fn a_port_in_use() {
 
 #[test]
 fn an_address_that_others_can_reach() {
-    let said = serve(&TestApp::new(), &["--listen", "0.0.0.0:0"]);
-    check(&said, "--allow-unauthenticated");
+    let app = TestApp::new();
+    for more in [["--listen", "0.0.0.0:0"], ["--admin-listen", "[::]:0"]] {
+        let said = run(app.path(), &[&["serve"][..], &more].concat());
+        let checked = run(app.path(), &[&["config", "check"][..], &more].concat());
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        let name = more[0].trim_start_matches("--").replace('-', "_");
+        let start = format!("error: {name}: {} can be reached from other", more[1]);
+        assert!(said.stderr.starts_with(&start), "{}", said.stderr);
+        assert!(said.stderr.contains("--allow-unauthenticated"));
+        // What is checked is what would be served.
+        assert_eq!((checked.code, &checked.stderr), (said.code, &said.stderr));
+    }
+    let allowed = [
+        "config",
+        "check",
+        "--listen",
+        "0.0.0.0:0",
+        "--allow-unauthenticated",
+    ];
+    let said = run(app.path(), &allowed);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read() {
+    let app = TestApp::new();
+    for command in [&["serve"][..], &["config", "check"]] {
+        let said = run(
+            app.path(),
+            &[command, &["--log-level", "http=loud"]].concat(),
+        );
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        let start = "error: log.level: \"http=loud\" (flag --log-level) is not valid; expected ";
+        assert!(said.stderr.starts_with(start), "{}", said.stderr);
+    }
 }
 
 #[test]

@@ -165,6 +165,121 @@ fn failed_records_go_into_a_file() {
     assert!(server.terminate().0.success());
 }
 
+/// Runs a command on the data folder and through a server, which it answers alike.
+fn both(app: &TestApp, url: Option<&str>, arguments: &[&str]) -> crate::program::Said {
+    match url {
+        Some(url) => run(app.path(), &[arguments, &["--server", url]].concat()),
+        None => run(app.path(), arguments),
+    }
+}
+
+#[test]
+fn every_mode_is_taken_and_told() {
+    let check = |app: &TestApp, url: Option<&str>| {
+        for (mode, line, told) in [
+            (
+                "insert",
+                r#"{"sensor":"a","at":"2026-01-01T00:00:00Z"}"#,
+                "1 records stored",
+            ),
+            (
+                "upsert",
+                r#"{"sensor":"a","at":"2026-01-01T00:00:00Z","celsius":1}"#,
+                "0 records stored, 1 replaced",
+            ),
+            (
+                "ignore",
+                r#"{"sensor":"a","at":"2026-01-01T00:00:00Z","celsius":2}"#,
+                "0 records stored, 1 left alone",
+            ),
+            (
+                "update",
+                r#"{"sensor":"a","at":"2026-01-01T00:00:00Z","celsius":3}"#,
+                "1 records changed",
+            ),
+            (
+                "delete",
+                r#"{"sensor":"a","at":"2026-01-01T00:00:00Z"}"#,
+                "1 records removed",
+            ),
+        ] {
+            fs::write(app.path().join("one.ndjson"), line).unwrap();
+            let by = ["import", "readings", "one.ndjson", "--mode", mode];
+            let key = ["--on-conflict", "sensor,at"];
+            let key = if mode == "insert" { &[][..] } else { &key };
+            let said = both(app, url, &[&by[..], key].concat());
+            assert_eq!(said.code, Some(0), "{mode}: {}", said.stderr);
+            let told = format!("one.ndjson: {told}\n");
+            assert!(said.stderr.ends_with(&told), "{mode}: {}", said.stderr);
+        }
+        let wrong = ["import", "readings", "one.ndjson", "--mode", "upsert"];
+        let said = both(
+            app,
+            url,
+            &[&wrong[..], &["--on-conflict", "celsius"]].concat(),
+        );
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+    };
+    let app = app();
+    check(&app, None);
+    let server = app.start(&["serve"]);
+    check(&app, Some(&server.url()));
+    assert_eq!(server.count("readings"), 0);
+    assert!(server.terminate().0.success());
+}
+
+#[test]
+fn a_query_answers_what_matches_on_stdout() {
+    let check = |app: &TestApp, url: Option<&str>| {
+        let filters = r#"[{"field": "celsius", "operator": "is_null"}]"#;
+        let said = both(app, url, &["query", "readings", "--filters", filters]);
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+        let record: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!(record["data"]["sensor"], "b,\"");
+        assert_eq!(record["version"], 1);
+        let asked = [
+            "query",
+            "readings",
+            "--sort",
+            "-sensor",
+            "--fields",
+            "sensor,celsius",
+        ];
+        let more = ["--shape", "data", "--limit", "1"];
+        let said = both(app, url, &[&asked[..], &more].concat());
+        assert_eq!(said.stdout, "{\"sensor\":\"b,\\\"\",\"celsius\":null}\n");
+        let said = both(app, url, &[&asked[..], &["--format", "csv"]].concat());
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        assert!(lines[0].ends_with(",sensor,celsius"), "{}", said.stdout);
+        assert_eq!(lines.len(), 3, "{}", said.stdout);
+        for wrong in [
+            &["--filters", "nonsense"][..],
+            &["--filters", r#"[{"field": "nope", "operator": "is_null"}]"#],
+            &["--sort", "nope"],
+            &["--fields", "nope"],
+            &["--limit", "x"],
+        ] {
+            let said = both(app, url, &[&["query", "readings"], wrong].concat());
+            assert_eq!(
+                (said.code, said.stdout.as_str()),
+                (Some(2), ""),
+                "{wrong:?}"
+            );
+            assert!(said.stderr.contains("error: "), "{}", said.stderr);
+        }
+        assert_eq!(both(app, url, &["query", "nothing"]).code, Some(1));
+    };
+    let app = app();
+    assert_eq!(
+        run(app.path(), &["import", "readings", "in.ndjson"]).code,
+        Some(0)
+    );
+    check(&app, None);
+    let server = app.start(&["serve"]);
+    check(&app, Some(&server.url()));
+    assert!(server.terminate().0.success());
+}
+
 #[test]
 fn wrong_usage() {
     let app = app();

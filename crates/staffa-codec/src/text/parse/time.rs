@@ -103,10 +103,15 @@ fn moment(text: &[u8]) -> Result<Timestamp, Flaw> {
     let (fraction, rest) = fraction_micros(&text[19..])?;
     let offset = offset_seconds(rest)?;
     let days = date_days(text)?;
-    if hour > 23 || minute > 59 || second > 59 {
+    if hour > 23 || minute > 59 || second > 60 {
         return Err(Flaw::Range);
     }
     let seconds = days * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second - offset;
+    // A leap second is the last of a day in UTC. No clock of ours has it: like most, it is
+    // read as the second that follows.
+    if second == 60 && seconds % SECONDS_PER_DAY != 0 {
+        return Err(Flaw::Range);
+    }
     let moment = Timestamp::from_micros(seconds * MICROS_PER_SECOND + fraction);
     if moment < Timestamp::MIN || moment > Timestamp::MAX {
         return Err(Flaw::Range);

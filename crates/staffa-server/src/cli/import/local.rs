@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use staffa_app::{BulkMode, Context, Error, IngestRecords, Return};
+use staffa_app::{Context, Error, IngestRecords, Return, Tally};
 use staffa_domain::RecordError;
 
 use super::failure::Failure;
@@ -42,8 +42,8 @@ fn ingest(request: &Request, source: Source) -> IngestRecords {
         format: source.format,
         compression: source.compression,
         csv: request.csv.clone(),
-        mode: BulkMode::Insert,
-        on_conflict: None,
+        mode: request.mode,
+        on_conflict: request.on_conflict.clone(),
         on_error: request.on_error,
         errors_max: request.errors_max,
         returning: Return::None,
@@ -56,26 +56,27 @@ fn ingest(request: &Request, source: Source) -> IngestRecords {
 fn told(
     done: Result<staffa_app::IngestReport, Error>,
 ) -> anyhow::Result<(Vec<RecordError>, Summary)> {
-    let (stored, failed, errors) = match done {
-        Ok(report) => (report.receipt.inserted, report.failed, report.errors),
+    let failed = |failed| Tally {
+        failed,
+        ..Tally::default()
+    };
+    let (tally, errors) = match done {
+        Ok(report) => (Tally::of(&report), report.errors),
         Err(Error::Malformed(error)) => {
             let summary = Summary {
-                stored: 0,
-                failed: 1,
+                tally: failed(1),
                 failures: vec![Failure::from(&error)],
             };
             return Ok((Vec::new(), summary));
         }
         Err(Error::Invalid { errors } | Error::Refused { errors }) => {
-            (0, errors.len() as u64, errors)
+            (failed(errors.len() as u64), errors)
         }
+        // The mode and its key are all that is asked.
+        Err(Error::Question(problem)) => return Err(UsageError(problem.message).into()),
         Err(error) => return Err(error.into()),
     };
     let failures = errors.iter().map(Failure::from).collect();
-    let summary = Summary {
-        stored,
-        failed,
-        failures,
-    };
+    let summary = Summary { tally, failures };
     Ok((errors, summary))
 }

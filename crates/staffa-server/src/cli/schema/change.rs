@@ -26,7 +26,7 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
 
 pub(super) fn plan_command() -> Command {
     let about = "Show what would have to be done to come to the documents of the schemas folder";
-    let check = "End with 2 where there is something to do";
+    let check = "End with 1 where there is something to do";
     with_place(Command::new("plan").about(about)).arg(flag("check", check))
 }
 
@@ -165,7 +165,7 @@ impl Open<'_> {
                 let done = commands
                     .evolve_schema(&ctx, asked, &Precondition::None)
                     .await?;
-                Ok(plan_json(&done.plan, done.records))
+                Ok(plan_json(&done.plan, done.records.records))
             }
             Self::Remote(client) => {
                 let path = format!(

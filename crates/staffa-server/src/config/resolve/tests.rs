@@ -72,7 +72,7 @@ fn every_setting_can_be_set_in_each_place() {
     for setting in SETTINGS {
         let text = match setting.kind {
             Kind::Address => "127.0.0.1:77".to_owned(),
-            Kind::Path | Kind::Text | Kind::Secret => "some".to_owned(),
+            Kind::Path | Kind::Secret | Kind::LogFilter => "some".to_owned(),
             Kind::Storage => "postgres://h/d".to_owned(),
             Kind::Flag => "true".to_owned(),
             Kind::Count { min, .. } => min.to_string(),
