@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderName, Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -17,6 +17,9 @@ type Body = UnsyncBoxBody<Bytes, BodyError>;
 
 /// The most bytes of an answer that is read whole.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// What a client would like.
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// One server.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ impl Client {
     pub(crate) async fn get_with(
         &self,
         path: &str,
-        headers: &[(http::HeaderName, &str)],
+        headers: &[(HeaderName, &str)],
     ) -> anyhow::Result<Response<Incoming>> {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
         let mut request = Request::builder()
@@ -58,11 +61,23 @@ impl Client {
         self.send(request.body(body)?).await
     }
 
+    /// A job: as it is once it has ended, or about a second from now.
+    pub(crate) async fn job(&self, place: &str) -> anyhow::Result<Json> {
+        let headers = [
+            (http::header::ACCEPT, "application/json"),
+            (PREFER, "wait=1"),
+        ];
+        let answer = self.get_with(place, &headers).await?;
+        let (status, job) = read_json(answer).await.context("reading the answer")?;
+        anyhow::ensure!(status.is_success(), problem_text(status, &job));
+        Ok(job)
+    }
+
     /// Sends a body as it comes.
     pub(crate) async fn post(
         &self,
         path: &str,
-        headers: &[(http::HeaderName, &str)],
+        headers: &[(HeaderName, &str)],
         body: ByteStream,
     ) -> anyhow::Result<Response<Incoming>> {
         let frames = body.map(|chunk| chunk.map(Frame::data));
@@ -76,19 +91,23 @@ impl Client {
             .await
     }
 
-    /// Sends a JSON document to a path.
+    /// Sends a JSON document to a path, with these headers.
     pub(crate) async fn put(
         &self,
         path: &str,
+        headers: &[(HeaderName, &str)],
         document: String,
     ) -> anyhow::Result<Response<Incoming>> {
         let body = Full::new(Bytes::from(document));
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::PUT)
             .uri(format!("{}{path}", self.base))
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(body.map_err(|never| match never {}).boxed_unsync())?;
-        self.send(request).await
+            .header(http::header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let body = body.map_err(|never| match never {}).boxed_unsync();
+        self.send(request.body(body)?).await
     }
 
     async fn send(&self, request: Request<Body>) -> anyhow::Result<Response<Incoming>> {

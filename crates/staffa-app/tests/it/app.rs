@@ -17,7 +17,7 @@ use staffa_codec::encode::{JsonRecordEncoder, Shape};
 use staffa_domain::ports::{Clock as _, RecordWriter, Storage};
 use staffa_domain::{RecordId, SchemaSnapshot, Timestamp};
 use staffa_testkit::builders::CREATED;
-use staffa_testkit::{FixedClock, MemoryEngine, MemorySpool, SequenceIds, schemas};
+use staffa_testkit::{ChangeGate, FixedClock, MemoryEngine, MemorySpool, SequenceIds, schemas};
 
 static NEXT_SERVER: AtomicU64 = AtomicU64::new(1);
 
@@ -60,6 +60,14 @@ impl App {
         Self::over(storage).await
     }
 
+    /// Over an engine whose changes of schemas a test can hold up.
+    pub(crate) async fn with_gate() -> (Self, ChangeGate) {
+        let mut storage = MemoryEngine::open();
+        let (gate, catalog) = ChangeGate::before(storage.catalog);
+        storage.catalog = catalog;
+        (Self::over(storage).await, gate)
+    }
+
     async fn over(storage: Storage) -> Self {
         Self::at(storage, MemorySpool::default(), (CREATED, 1)).await
     }
@@ -86,6 +94,7 @@ impl App {
         let tell = |error: Error| Failure {
             code: "told".to_owned(),
             detail: error.to_string(),
+            errors: None,
         };
         let jobs = Jobs::new(Arc::new(spool.clone()), tell, &limits);
         let ports = CommandPorts {
