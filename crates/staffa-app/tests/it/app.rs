@@ -15,7 +15,7 @@ use staffa_app::{
 use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 use staffa_codec::encode::{JsonRecordEncoder, Shape};
 use staffa_domain::ports::{Clock as _, RecordWriter, Storage};
-use staffa_domain::{RecordId, SchemaSnapshot, Timestamp};
+use staffa_domain::{RecordId, Schema, SchemaSnapshot, Timestamp};
 use staffa_testkit::builders::CREATED;
 use staffa_testkit::{ChangeGate, FixedClock, MemoryEngine, MemorySpool, SequenceIds, schemas};
 
@@ -87,8 +87,11 @@ impl App {
     async fn at(storage: Storage, spool: MemorySpool, (now, first_id): (Timestamp, u64)) -> Self {
         let catalog = Catalog::open(Arc::clone(&storage.catalog)).await.unwrap();
         let declared = [schemas::orders(), schemas::readings()];
+        // An earlier server may have changed them since.
+        let is_new = |schema: &Schema| catalog.get(schema.name.as_str()).is_err();
         let declared = declared.map(|snapshot| snapshot.schema().clone());
-        catalog.declare(declared.into()).await.unwrap();
+        let declared = declared.into_iter().filter(is_new).collect();
+        catalog.declare(declared).await.unwrap();
         let (catalog, limits) = (Arc::new(catalog), Arc::new(limits()));
         let clock = Arc::new(FixedClock::new(now));
         let tell = |error: Error| Failure {
