@@ -165,6 +165,20 @@ impl Catalog {
         from: Option<&Arc<SchemaSnapshot>>,
         allow_destructive: bool,
     ) -> Result<ChangePlan, Error> {
+        let (plan, change) = Self::prepare(schema, from, allow_destructive)?;
+        if let Some(change) = change {
+            self.apply(change).await?;
+        }
+        Ok(plan)
+    }
+
+    /// What lies between a version, or nothing, and a declaration; no change where that is
+    /// nothing.
+    pub(crate) fn prepare(
+        schema: &Schema,
+        from: Option<&Arc<SchemaSnapshot>>,
+        allow_destructive: bool,
+    ) -> Result<(ChangePlan, Option<SchemaChange>), Error> {
         let plan = match from {
             Some(from) => plan(from.schema(), schema).map_err(Error::UnsupportedChange)?,
             None => ChangePlan::create(schema.clone()),
@@ -176,10 +190,7 @@ impl Catalog {
             Some(from) => evolution(from, schema, &plan),
             None => Some(created(schema.clone())),
         };
-        if let Some(change) = change {
-            self.apply(change).await?;
-        }
-        Ok(plan)
+        Ok((plan, change))
     }
 
     /// Removes a schema with its records.
@@ -194,7 +205,7 @@ impl Catalog {
     /// Carries a change out and serves what came of it, in a task of its own: an engine finishes
     /// what was begun, however long, and a caller that has gone meanwhile must not leave the
     /// server with the version before.
-    async fn apply(self: &Arc<Self>, change: SchemaChange) -> Result<(), Error> {
+    pub(crate) async fn apply(self: &Arc<Self>, change: SchemaChange) -> Result<(), Error> {
         let catalog = Arc::clone(self);
         let work = tokio::spawn(async move {
             let done = catalog.port.apply(change).await;
@@ -210,7 +221,7 @@ impl Catalog {
         &*self.port
     }
 
-    async fn reload_stored(&self) -> Result<(), Error> {
+    pub(crate) async fn reload_stored(&self) -> Result<(), Error> {
         self.reload().await.map_err(|error| match error {
             StartError::Storage(error) => error.into(),
             other => Error::Storage(StorageError::internal(other)),

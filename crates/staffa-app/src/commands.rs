@@ -17,6 +17,7 @@ mod read_modify_write;
 mod replace_record;
 mod run_transaction;
 mod sink;
+mod start_change;
 mod start_job;
 
 use std::sync::Arc;

@@ -92,6 +92,9 @@ pub enum Error {
     /// The errors of a job are told once it has ended.
     #[error("the job has not ended yet")]
     JobUnderWay,
+    /// A change of a schema that has begun is not cancelled.
+    #[error("the job has begun to change a schema")]
+    JobGoesOn,
     /// The errors of a job are kept by the server that ran it, which is another one.
     #[error("the errors of the job are kept by another server")]
     JobErrorsElsewhere,
@@ -167,7 +170,7 @@ impl Error {
                 | StorageError::StorageFull => true,
                 _ => false,
             },
-            Self::KeyInProgress | Self::JobUnderWay => true,
+            Self::KeyInProgress | Self::JobUnderWay | Self::JobGoesOn => true,
             _ => false,
         }
     }

@@ -1,10 +1,13 @@
-//! Jobs: bulk writes whose request is answered once their body is safe, and which end later.
+//! Jobs: bulk writes whose request is answered once their body is safe, and changes of schemas
+//! whose request is answered once they are accepted; both end later.
 //!
 //! A job has two records of internal schemas. The first, made before the request is answered,
 //! says what was asked for. The second, made with its end, has the id of the job as well; where
-//! the job stored anything it is part of that commit. Whoever stores it first decides how the
-//! job ended, so that a job stores once at most, however often it is run.
+//! a bulk write stored anything it is part of that commit. Whoever stores it first decides how the
+//! job ended, so that a job stores once at most, however often it is run. What became of a change
+//! is told by the versions of its schema, where nobody was there to store its end.
 
+mod change;
 mod errors;
 mod keep;
 mod live;
@@ -15,15 +18,38 @@ mod run;
 use serde::{Deserialize, Serialize};
 use staffa_domain::{RecordId, Timestamp};
 
+pub(crate) use change::ChangeRequest;
 pub(crate) use keep::cancelled;
 pub use live::Jobs;
 pub(crate) use live::{Live, Place};
 pub(crate) use record::{End, Head, Started, find};
-pub(crate) use request::JobRequest;
+pub(crate) use request::{IngestRequest, JobRequest};
 pub(crate) use run::Launch;
 
 use crate::commands::IngestReport;
 use crate::error::Error;
+
+/// What a job does: the use case that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    /// A bulk write.
+    IngestRecords,
+    /// A schema is made, or brought to its next version.
+    EvolveSchema,
+    /// A schema is removed with its records.
+    DropSchema,
+}
+
+impl JobKind {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IngestRecords => "ingest_records",
+            Self::EvolveSchema => "evolve_schema",
+            Self::DropSchema => "drop_schema",
+        }
+    }
+}
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +143,9 @@ pub struct Failure {
     pub code: String,
     /// Why, for a person.
     pub detail: String,
+    /// The single causes as a list of JSON, where no error file has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<String>,
 }
 
 /// Names an error as the transport does: its table of codes is the only one.
@@ -127,7 +156,9 @@ pub type TellFailure = fn(Error) -> Failure;
 pub struct Job {
     /// Its identity.
     pub id: RecordId,
-    /// The schema that it writes to.
+    /// What it does.
+    pub kind: JobKind,
+    /// The schema that it writes to, or changes.
     pub schema: String,
     /// How far it is.
     pub state: JobState,
@@ -145,6 +176,8 @@ pub struct Job {
     pub bytes_read: u64,
     /// What became of the records.
     pub tally: Tally,
+    /// The version that the schema has by it.
+    pub schema_version: Option<u32>,
     /// Why it failed as a whole.
     pub failure: Option<Failure>,
 }

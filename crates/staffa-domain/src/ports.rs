@@ -110,6 +110,18 @@ pub enum SchemaChange {
     },
 }
 
+impl SchemaChange {
+    /// The version that comes of it, with its document; none where the schema goes.
+    pub fn made(&self) -> Option<(&Arc<SchemaSnapshot>, &str)> {
+        match self {
+            Self::Create { to, document }
+            | Self::Describe { to, document, .. }
+            | Self::Evolve { to, document, .. } => Some((to, document)),
+            Self::Drop { .. } => None,
+        }
+    }
+}
+
 /// The schemas and their versions, kept in the engine itself.
 #[async_trait]
 pub trait SchemaCatalog: Debug + Send + Sync + 'static {

@@ -97,8 +97,18 @@ impl Api {
 
     /// Runs the routes: within the deadline, and with a panic turned into an answer.
     async fn run(self, request: Request<Body>, exchange: &Arc<Exchange>) -> Response {
-        let is_read = request.method() == Method::GET || is_question(request.uri().path());
-        let deadline = match is_transfer(request.uri().path()) {
+        let path = request.uri().path();
+        let is_read = match *request.method() {
+            Method::GET => true,
+            Method::POST => is_question(path),
+            _ => false,
+        };
+        let late = match (is_read, is_change(path)) {
+            (true, _) => late_read,
+            (false, true) => late_change,
+            (false, false) => late_write,
+        };
+        let deadline = match is_transfer(path) {
             true => self.around.settings.transfer_timeout,
             false => self.around.settings.request_timeout,
         };
@@ -113,7 +123,8 @@ impl Api {
         let mut response = match tokio::time::timeout(deadline, work).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => Problem::internal(panic_text(panic.as_ref())).into_response(),
-            Err(_) => late(exchange, is_read).into_response(),
+            Err(_) if exchange.is_reading() => late_body().into_response(),
+            Err(_) => late().into_response(),
         };
         if is_keyed {
             keyed::allow_again(&mut response);
@@ -145,7 +156,12 @@ fn is_transfer(path: &str) -> bool {
 
 /// Whether a request with a body only asks.
 fn is_question(path: &str) -> bool {
-    matches!(below_schema(path), Some("query" | "aggregate"))
+    path == "/api/v1/schemas/infer" || matches!(below_schema(path), Some("query" | "aggregate"))
+}
+
+/// Whether a request that writes changes a schema.
+fn is_change(path: &str) -> bool {
+    path.starts_with("/api/v1/schemas/")
 }
 
 /// What of a schema's records a path names: the schema itself may be called anything.
@@ -154,16 +170,25 @@ fn below_schema(path: &str) -> Option<&str> {
     Some(below)
 }
 
-fn late(exchange: &Exchange, is_read: bool) -> Problem {
-    if exchange.is_reading() {
-        let detail = "the body did not come in the time that a request may take";
-        return Problem::new(Code::MALFORMED_JSON, detail).close();
-    }
-    if is_read {
-        return Problem::new(Code::QUERY_TIMEOUT, "the query took longer than it may");
-    }
-    // The engine carries out what it was given, also when nobody waits for the answer.
+fn late_body() -> Problem {
+    let detail = "the body did not come in the time that a request may take";
+    Problem::new(Code::MALFORMED_JSON, detail).close()
+}
+
+fn late_read() -> Problem {
+    Problem::new(Code::QUERY_TIMEOUT, "the query took longer than it may")
+}
+
+/// The engine carries out what it was given, also when nobody waits for the answer.
+fn late_write() -> Problem {
     let detail = "the write took longer than a request may: look whether it was stored";
+    Problem::new(Code::COMMIT_UNKNOWN, detail).retry_after(2)
+}
+
+/// So it does with a change, whose end the schema's version tells.
+fn late_change() -> Problem {
+    let detail = "the change took longer than a request may, and goes on where it had begun: look \
+                  at the version of the schema, or let a job do it, by Prefer: respond-async";
     Problem::new(Code::COMMIT_UNKNOWN, detail).retry_after(2)
 }
 

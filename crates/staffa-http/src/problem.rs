@@ -393,8 +393,12 @@ pub fn tell_failure(error: Error) -> Failure {
     if let Some(fault) = problem.fault() {
         tracing::error!(fault, "a job failed");
     }
+    // The causes of a bulk write are in its error file.
+    let told = problem.0.code == Code::UNSUPPORTED_CHANGE && !problem.0.causes.is_empty();
+    let errors = told.then(|| serde_json::to_string(&problem.0.causes));
     Failure {
         code: problem.0.code.as_str().to_owned(),
+        errors: errors.and_then(Result::ok),
         detail: problem.0.detail,
     }
 }

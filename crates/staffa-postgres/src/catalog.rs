@@ -43,16 +43,24 @@ WHERE name = $1 ORDER BY version";
 /// The catalog of one database.
 #[derive(Debug)]
 pub(crate) struct Catalog {
+    /// For changes, one at a time.
     pool: Arc<Pool>,
+    /// For questions, which no change holds up.
+    looks: Arc<Pool>,
     distribution: Distribution,
     lock_timeout: Duration,
     listener: Arc<Listener>,
 }
 
 impl Catalog {
-    pub(crate) const fn new(pool: Arc<Pool>, options: &Options, listener: Arc<Listener>) -> Self {
+    pub(crate) fn new(
+        (pool, looks): (Arc<Pool>, Arc<Pool>),
+        options: &Options,
+        listener: Arc<Listener>,
+    ) -> Self {
         Self {
             pool,
+            looks,
             distribution: options.distribution,
             lock_timeout: options.lock_timeout,
             listener,
@@ -158,7 +166,7 @@ impl Catalog {
 
     /// Whether storage and indexes of a schema are all there.
     async fn is_whole(&self, schema: &SchemaSnapshot) -> Result<bool, StorageError> {
-        let client = self.pool.get().await?;
+        let client = self.looks.get().await?;
         let relations = ddl::relations(schema);
         let found = client
             .query_typed(ddl::FIND, &[(&relations, Type::TEXT_ARRAY)])
@@ -185,7 +193,7 @@ enum Work<'a> {
 #[async_trait]
 impl SchemaCatalog for Catalog {
     async fn load(&self) -> Result<Vec<StoredSchema>, StorageError> {
-        let client = self.pool.get().await?;
+        let client = self.looks.get().await?;
         let rows = client.query_typed(LOAD, &[]).await.map_err(error::plain)?;
         rows.iter()
             .map(|row| stored(row).map_err(error::plain))
@@ -196,7 +204,7 @@ impl SchemaCatalog for Catalog {
         let SchemaChange::Evolve { from, to, .. } = &change else {
             return self.apply_locked(Work::Change(&change)).await;
         };
-        let client = self.pool.get().await?;
+        let client = self.looks.get().await?;
         check_stored(&client, from).await?;
         drop(client);
         let transition = Transition::between(from, to);
@@ -213,7 +221,7 @@ impl SchemaCatalog for Catalog {
     }
 
     async fn versions(&self, name: &str) -> Result<Vec<SchemaVersion>, StorageError> {
-        let client = self.pool.get().await?;
+        let client = self.looks.get().await?;
         let rows = client
             .query_typed(VERSIONS, &[(&name, Type::TEXT)])
             .await

@@ -46,7 +46,8 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let health = Arc::new(Health::default());
     let pools = Pools::new(&connector, &options, &health)?;
     let listener = Listener::start(connector.clone(), Arc::clone(&health));
-    let catalog = Catalog::new(pools.changes, &options, Arc::clone(&listener));
+    let connections = (pools.changes, pools.looks);
+    let catalog = Catalog::new(connections, &options, Arc::clone(&listener));
     let lanes = Arc::new(Lanes::start(&pools.writes, &health, &options));
     let points = Arc::new(Points::start(&pools.points, options.read_queue));
     let monitor = Monitor {
@@ -88,6 +89,8 @@ struct Pools {
     writes: Arc<Pool>,
     bulk: Arc<Pool>,
     changes: Arc<Pool>,
+    /// The catalog is read also while a change takes long.
+    looks: Arc<Pool>,
 }
 
 impl Pools {
@@ -137,6 +140,7 @@ impl Pools {
             writes: pool(short_write, options.write_lanes, usize::MAX, patience)?,
             bulk: pool(bulk, options.bulk_sessions_max, options.write_queue, None)?,
             changes: pool(change, 1, usize::MAX, None)?,
+            looks: pool(query, 1, usize::MAX, patience)?,
         })
     }
 }

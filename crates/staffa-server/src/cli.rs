@@ -145,8 +145,7 @@ fn report(error: &anyhow::Error, output: Output) -> ExitCode {
         return ExitCode::from(1);
     }
     if error.is::<WorkToDo>() {
-        // Not 2, which is wrong usage alone.
-        return ExitCode::from(1);
+        return ExitCode::from(2);
     }
     if is_broken_pipe(error) {
         // Whoever read the data has had enough, as in `staffa export … | head`.

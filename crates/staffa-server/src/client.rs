@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::poll_fn;
-use http::{Method, Request, StatusCode, Uri};
+use http::{HeaderName, Method, Request, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -26,6 +26,9 @@ type Body = UnsyncBoxBody<Bytes, BodyError>;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// For a connection to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a client would like.
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// One server.
 #[derive(Debug)]
@@ -141,9 +144,21 @@ impl Client {
     pub(crate) async fn get_with(
         &self,
         path: &str,
-        headers: &[(http::HeaderName, &str)],
+        headers: &[(HeaderName, &str)],
     ) -> anyhow::Result<Answer> {
         self.send((Method::GET, path), headers, nothing()).await
+    }
+
+    /// A job: as it is once it has ended, or about a second from now.
+    pub(crate) async fn job(&self, place: &str) -> anyhow::Result<Json> {
+        let headers = [
+            (http::header::ACCEPT, "application/json"),
+            (PREFER, "wait=1"),
+        ];
+        let answer = self.get_with(place, &headers).await?;
+        let (status, job) = read_json(answer).await.context("reading the answer")?;
+        anyhow::ensure!(status.is_success(), problem_text(status, &job));
+        Ok(job)
     }
 
     /// Removes what is at a path.
@@ -155,19 +170,25 @@ impl Client {
     pub(crate) async fn post(
         &self,
         path: &str,
-        headers: &[(http::HeaderName, &str)],
+        headers: &[(HeaderName, &str)],
         (body, sent): (ByteStream, &Sent),
     ) -> anyhow::Result<Answer> {
         let body = (sent.watch(body), sent.clone());
         self.send((Method::POST, path), headers, body).await
     }
 
-    /// Sends a JSON document to a path.
-    pub(crate) async fn put(&self, path: &str, document: String) -> anyhow::Result<Answer> {
+    /// Sends a JSON document to a path, with these headers.
+    pub(crate) async fn put(
+        &self,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+        document: String,
+    ) -> anyhow::Result<Answer> {
         let body = Full::new(Bytes::from(document)).map_err(|never| match never {});
-        let headers = [(http::header::CONTENT_TYPE, "application/json")];
+        let mut all = vec![(http::header::CONTENT_TYPE, "application/json")];
+        all.extend_from_slice(headers);
         let body = (body.boxed_unsync(), Sent::default());
-        self.send((Method::PUT, path), &headers, body).await
+        self.send((Method::PUT, path), &all, body).await
     }
 
     /// Sends a request and waits for the head of its answer, as long as the server does
@@ -175,7 +196,7 @@ impl Client {
     async fn send(
         &self,
         (method, path): (Method, &str),
-        headers: &[(http::HeaderName, &str)],
+        headers: &[(HeaderName, &str)],
         (body, sent): (Body, Sent),
     ) -> anyhow::Result<Answer> {
         let mut request = Request::builder()

@@ -11,6 +11,7 @@ pub mod record;
 
 pub mod eval;
 pub mod faults;
+pub mod gate;
 pub mod memory;
 pub mod spool;
 
@@ -23,6 +24,7 @@ pub mod seeds;
 
 pub use fakes::{FixedClock, SequenceIds, nth_id};
 pub use faults::{FaultyScans, ScanFault};
+pub use gate::ChangeGate;
 pub use memory::MemoryEngine;
 pub use record::Record;
 pub use spool::MemorySpool;

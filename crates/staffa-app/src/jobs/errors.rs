@@ -13,7 +13,7 @@ use staffa_codec::decode::{Decompressor, RawRecords};
 use staffa_domain::ports::{SpoolPart, SpoolWriter};
 use staffa_domain::{RecordError, RecordId, StorageError};
 
-use super::JobRequest;
+use super::IngestRequest;
 use crate::commands::{Commands, IngestRecords};
 use crate::error::{Error, value_json};
 
@@ -68,7 +68,7 @@ impl Commands {
     }
 
     /// Completes the error file of a job that has ended, and removes what only a run needs.
-    pub(super) async fn clear_up(&self, job: RecordId, request: &JobRequest) {
+    pub(super) async fn clear_up(&self, job: RecordId, request: &IngestRequest) {
         if let Err(error) = self.look_up_records(job, request).await {
             tracing::warn!(%job, %error, "failed records could not be looked up");
         }
@@ -88,7 +88,7 @@ impl Commands {
         }
     }
 
-    async fn look_up_records(&self, job: RecordId, request: &JobRequest) -> Result<(), Error> {
+    async fn look_up_records(&self, job: RecordId, request: &IngestRequest) -> Result<(), Error> {
         let spool = &self.jobs.spool;
         let Some(causes) = spool.open(job, SpoolPart::Causes).await? else {
             return Ok(());
@@ -118,7 +118,7 @@ impl Commands {
         errors: &[RecordError],
         out: Box<dyn SpoolWriter>,
     ) -> Result<(), Error> {
-        let asked = JobRequest::of(&request, 0);
+        let asked = IngestRequest::of(&request, 0);
         let lines = errors.iter().map(Failed::from).collect();
         let body = request.body.err_into::<Error>();
         self.look_up(&asked, (lines, body.boxed()), out).await
@@ -127,7 +127,7 @@ impl Commands {
     /// Writes lines with their records, which are looked up in a body.
     async fn look_up(
         &self,
-        request: &JobRequest,
+        request: &IngestRequest,
         (mut lines, mut body): (VecDeque<Failed>, BoxStream<'_, Result<Bytes, Error>>),
         out: Box<dyn SpoolWriter>,
     ) -> Result<(), Error> {

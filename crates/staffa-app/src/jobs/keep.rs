@@ -14,7 +14,7 @@ use staffa_domain::{
 };
 
 use super::record::{self, ENDS, JOBS};
-use super::{End, Head, JobState, Launch};
+use super::{End, Head, JobRequest, JobState, Launch};
 use crate::commands::Commands;
 use crate::error::Error;
 
@@ -51,8 +51,9 @@ impl Commands {
         }
     }
 
-    /// Runs the jobs again whose bodies are here and which have not ended; ends those whose
-    /// body or server is gone; removes files that belong to no job.
+    /// Runs the bulk writes again whose bodies are here and which have not ended; ends those
+    /// whose body or server is gone, and changes that were cut off; removes files that belong to
+    /// no job.
     pub async fn adopt_jobs(&self) -> Result<(), Error> {
         self.prepare_jobs().await?;
         let mut bodies = BTreeMap::new();
@@ -70,15 +71,22 @@ impl Commands {
             if self.jobs.is_here(id) {
                 continue;
             }
+            let is_lost = head.updated_at < self.before(LOST_AFTER);
+            if let JobRequest::Change(request) = &head.request {
+                if head.spool == own || is_lost {
+                    self.settle_change(&head, request).await?;
+                }
+                continue;
+            }
             match body {
                 Some(bytes) if head.spool == own => {
                     if let Some(place) = self.jobs.retake_place(id, *bytes) {
                         tracing::info!(job = %id, "the job is run again from its beginning");
-                        Launch::new(self, place, head).go();
+                        Launch::new(self, place, (head, None)).go();
                     }
                 }
                 None if head.spool == own => self.interrupt(&head).await?,
-                _ if head.updated_at < self.before(LOST_AFTER) => self.interrupt(&head).await?,
+                _ if is_lost => self.interrupt(&head).await?,
                 _ => {}
             }
         }
@@ -97,7 +105,7 @@ impl Commands {
     }
 
     /// Ends a job that nobody can run any more.
-    async fn interrupt(&self, head: &Head) -> Result<(), Error> {
+    pub(super) async fn interrupt(&self, head: &Head) -> Result<(), Error> {
         let (started, tally) = (head.started.clone(), head.started.tally());
         let end = End::new(JobState::Interrupted, started, tally);
         if self.store_end(head.id, &end).await? {
@@ -110,7 +118,9 @@ impl Commands {
     pub(super) async fn settle_files(&self, job: RecordId) -> Result<(), Error> {
         match record::find(&self.catalog, &*self.reader, job).await? {
             Some((head, Some(end))) if end.has_errors => {
-                self.clear_up(job, &head.request).await;
+                if let JobRequest::Ingest(request) = &head.request {
+                    self.clear_up(job, request).await;
+                }
             }
             // It came to be since the look at what is open.
             Some((_, None)) => {}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use staffa_domain::error::Unavailable;
-use staffa_domain::ports::{Spool, SpoolPart, SpoolWriter, Spooled};
+use staffa_domain::ports::{SchemaChange, Spool, SpoolPart, SpoolWriter, Spooled};
 use staffa_domain::{RecordId, StorageError, Timestamp};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -176,8 +176,8 @@ impl Place {
     }
 
     /// Begins to be a job.
-    pub(super) fn enter(&self, head: Head) -> Arc<Live> {
-        let live = Arc::new(Live::new(head));
+    pub(super) fn enter(&self, head: Head, change: Option<SchemaChange>) -> Arc<Live> {
+        let live = Arc::new(Live::new(head, change));
         self.jobs.lock().insert(self.id, Some(Arc::clone(&live)));
         live
     }
@@ -198,6 +198,8 @@ impl Drop for Place {
 pub(crate) struct Live {
     /// As it was when it began here.
     pub(super) head: Head,
+    /// What is done to a schema; none for a bulk write, and where it is as it is to be.
+    pub(super) change: Option<SchemaChange>,
     started_at: Mutex<Option<Timestamp>>,
     updated_at: Mutex<Timestamp>,
     pub(super) bytes_read: Arc<AtomicU64>,
@@ -209,7 +211,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    fn new(head: Head) -> Self {
+    fn new(head: Head, change: Option<SchemaChange>) -> Self {
         Self {
             started_at: Mutex::new(None),
             updated_at: Mutex::new(head.updated_at),
@@ -219,6 +221,7 @@ impl Live {
             cancelled: CancellationToken::new(),
             over: watch::Sender::new(false),
             head,
+            change,
         }
     }
 
@@ -233,6 +236,26 @@ impl Live {
         let progress = Arc::<Progress>::default();
         *lock(&self.progress) = Arc::clone(&progress);
         progress
+    }
+
+    /// It begins what cannot be stopped any more; false where it was called off before.
+    pub(super) fn begin(&self, at: Timestamp) -> bool {
+        let mut started_at = lock(&self.started_at);
+        let begins = !self.cancelled.is_cancelled();
+        if begins {
+            *started_at = Some(at);
+        }
+        begins
+    }
+
+    /// Calls it off; false where it has begun.
+    pub(crate) fn call_off(&self) -> bool {
+        let started_at = lock(&self.started_at);
+        let waits = started_at.is_none();
+        if waits {
+            self.cancelled.cancel();
+        }
+        waits
     }
 
     /// How far it is.

@@ -77,6 +77,9 @@ pub(crate) struct End {
     pub(super) state: JobState,
     pub(super) started: Started,
     pub(super) tally: Tally,
+    /// The version that a schema has by it.
+    #[serde(default)]
+    pub(super) schema_version: Option<u32>,
     pub(super) failure: Option<Failure>,
     /// Whether records and what is wrong with them are kept by the server that ran the job.
     pub(crate) has_errors: bool,
@@ -136,15 +139,17 @@ impl Head {
         let finished_at = finished_at.map(Timestamp::from_micros);
         Job {
             id: self.id,
-            schema: self.request.schema.clone(),
+            kind: self.request.kind(),
+            schema: self.request.schema().to_owned(),
             state,
             created_at: self.created_at,
             updated_at: finished_at.unwrap_or(self.updated_at),
             started_at: started.at(),
             finished_at,
-            bytes: self.request.bytes,
+            bytes: self.request.bytes(),
             bytes_read: started.bytes_read,
             tally: end.map_or_else(|| started.tally(), |end| end.tally),
+            schema_version: end.and_then(|end| end.schema_version),
             failure: end.and_then(|end| end.failure.clone()),
         }
     }
@@ -156,6 +161,7 @@ impl End {
             state,
             started,
             tally,
+            schema_version: None,
             failure: None,
             has_errors: false,
             finished_at: None,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use staffa_codec::decode::{Compression, CsvOptions, DecodeOptions, InputFormat};
 use staffa_domain::StorageError;
 
+use super::{ChangeRequest, JobKind};
 use crate::body::ByteStream;
 use crate::commands::{BulkMode, IngestRecords, OnError, Return};
 use crate::limits::Limits;
@@ -29,10 +30,44 @@ const MODES: [(BulkMode, &str); 5] = [
 ];
 const ON_ERROR: [(OnError, &str); 2] = [(OnError::Abort, "abort"), (OnError::Continue, "continue")];
 
-/// What was asked for.
+/// What was asked for. Which it is shows in its members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct JobRequest {
-    pub(crate) schema: String,
+#[serde(untagged)]
+pub(crate) enum JobRequest {
+    /// A bulk write.
+    Ingest(IngestRequest),
+    /// A change of a schema.
+    Change(ChangeRequest),
+}
+
+impl JobRequest {
+    pub(super) fn schema(&self) -> &str {
+        match self {
+            Self::Ingest(request) => &request.schema,
+            Self::Change(request) => request.schema(),
+        }
+    }
+
+    pub(super) const fn kind(&self) -> JobKind {
+        match self {
+            Self::Ingest(_) => JobKind::IngestRecords,
+            Self::Change(request) => request.kind(),
+        }
+    }
+
+    /// The length of its body as it was sent; a change is kept without one.
+    pub(super) const fn bytes(&self) -> u64 {
+        match self {
+            Self::Ingest(request) => request.bytes,
+            Self::Change(_) => 0,
+        }
+    }
+}
+
+/// A bulk write that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IngestRequest {
+    pub(super) schema: String,
     format: String,
     compression: String,
     delimiter: u8,
@@ -43,7 +78,7 @@ pub(crate) struct JobRequest {
     errors_max: usize,
     body_bytes_max: Option<u64>,
     /// The length of the body as it was sent.
-    pub(crate) bytes: u64,
+    bytes: u64,
 }
 
 fn word<T: PartialEq>(words: &[(T, &str)], value: &T) -> String {
@@ -57,7 +92,7 @@ fn value<T: Copy>(words: &[(T, &str)], word: &str) -> Result<T, StorageError> {
     value.ok_or_else(|| StorageError::internal(format!("a job with the unknown word {word}")))
 }
 
-impl JobRequest {
+impl IngestRequest {
     /// Takes a request apart: what it asks for, and its body of so many bytes.
     pub(crate) fn of(request: &IngestRecords, bytes: u64) -> Self {
         Self {

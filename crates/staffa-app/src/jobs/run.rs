@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use staffa_domain::error::{Unavailable, UniqueViolation};
-use staffa_domain::ports::{SpoolPart, Spooled};
+use staffa_domain::ports::{SchemaChange, SpoolPart, Spooled};
 use staffa_domain::{
     Operation, RecordError, RecordId, Refusal, RefusalReason, StampedBatch, StorageError,
 };
 
 use super::record;
-use super::{End, Head, JobState, Live, Place, Tally};
+use super::{End, Head, IngestRequest, JobRequest, JobState, Live, Place, Tally};
 use crate::body::{BodyError, ByteStream};
 use crate::commands::Commands;
 use crate::context::Context;
@@ -36,11 +36,15 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// The job of a record that is about to be stored.
-    pub(crate) fn new(commands: &Commands, place: Place, head: Head) -> Self {
+    /// The job of a record that is about to be stored, with what it does to a schema.
+    pub(crate) fn new(
+        commands: &Commands,
+        place: Place,
+        (head, change): (Head, Option<SchemaChange>),
+    ) -> Self {
         Self {
             commands: commands.clone(),
-            live: place.enter(head),
+            live: place.enter(head, change),
             place: Some(place),
             is_stored: false,
         }
@@ -151,11 +155,15 @@ impl Commands {
 
     /// Runs it; `is_last` where an error that may pass is its end all the same.
     async fn run_once(&self, live: &Arc<Live>, is_last: bool) -> Run {
-        match self.try_job(live).await {
+        let done = match &live.head.request {
+            JobRequest::Ingest(request) => self.try_job(live, request).await,
+            JobRequest::Change(request) => self.try_change(live, request).await,
+        };
+        match done {
             Ok(()) => Run::Ended,
             // The next process may do better.
             Err(Error::Storage(StorageError::Unavailable(Unavailable::Draining))) => Run::Cut,
-            Err(error) if error.is_retryable() && !is_last => Run::Again(error),
+            Err(error) if live.may_run_again(&error) && !is_last => Run::Again(error),
             Err(error) => match self.end_failed(live, error).await {
                 Ok(()) => Run::Ended,
                 Err(error) => Run::Again(error),
@@ -163,7 +171,7 @@ impl Commands {
         }
     }
 
-    async fn try_job(&self, live: &Arc<Live>) -> Result<(), Error> {
+    async fn try_job(&self, live: &Arc<Live>, request: &IngestRequest) -> Result<(), Error> {
         let progress = live.start(self.clock.now());
         self.tell_progress(live).await;
         let Some(spooled) = self.jobs.spool.open(live.id(), SpoolPart::Body).await? else {
@@ -171,7 +179,7 @@ impl Commands {
             return self.store_end(live.id(), &end).await.map(drop);
         };
         let fault = Fault::default();
-        let request = live.head.request.ingest(read(live, spooled, &fault))?;
+        let request = request.ingest(read(live, spooled, &fault))?;
         let ctx = Context::new(format!("job {}", live.id()));
         ctx.set_progress(progress);
         ctx.set_once(Once::of_job(live.id(), Arc::clone(live)));
@@ -273,6 +281,14 @@ impl Commands {
 }
 
 impl Live {
+    /// Whether a failure may be over at the next run. A change is made from one version of its
+    /// schema, so that only what concerns the engine as a whole passes.
+    fn may_run_again(&self, error: &Error) -> bool {
+        let is_unavailable = matches!(error, Error::Storage(StorageError::Unavailable(_)));
+        let is_change = matches!(self.head.request, JobRequest::Change(_));
+        error.is_retryable() && (is_unavailable || !is_change)
+    }
+
     /// An end, as far as the job has come.
     pub(crate) fn end(&self, state: JobState, tally: Tally) -> End {
         End::new(state, self.started(), tally)

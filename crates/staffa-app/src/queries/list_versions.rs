@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use staffa_codec::document;
+use staffa_domain::change::{ChangePlan, plan};
 use staffa_domain::ports::{ChangeLog, SchemaVersion};
 use staffa_domain::{SchemaSnapshot, StorageError, Timestamp};
 
@@ -17,7 +18,9 @@ pub struct VersionView {
     pub schema: Arc<SchemaSnapshot>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// How it came about; none for the first, and where only words for people changed.
+    /// How it came about, as a list of JSON.
+    pub steps: String,
+    /// What that took; none for the first, and where only words for people changed.
     pub change: Option<ChangeLog>,
 }
 
@@ -31,7 +34,12 @@ impl Queries {
         self.catalog.get(name)?;
         let versions = self.catalog.port().versions(name);
         let versions = ctx.time_async(Stage::Engine, versions).await?;
-        versions.into_iter().map(view).collect()
+        let mut views: Vec<VersionView> = Vec::new();
+        for version in versions {
+            let before = views.last().map(|view| Arc::clone(&view.schema));
+            views.push(view(before.as_deref(), version)?);
+        }
+        Ok(views)
     }
 
     /// One version of a schema.
@@ -48,14 +56,32 @@ impl Queries {
     }
 }
 
-fn view(version: SchemaVersion) -> Result<VersionView, Error> {
+fn view(before: Option<&SchemaSnapshot>, version: SchemaVersion) -> Result<VersionView, Error> {
     let schema = document::read_stored(&version.stored).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Error::Storage(StorageError::internal(problems.join("; ")))
     })?;
+    let steps = match &version.change {
+        Some(log) => log.steps.clone(),
+        None => steps_between(before, &schema),
+    };
     Ok(VersionView {
         schema: Arc::new(schema),
         created_at: version.stored.created_at,
+        steps,
         change: version.change,
     })
+}
+
+/// The steps of a version that no log tells: it was made of nothing, or says the same in other
+/// words, so that the two documents tell all.
+fn steps_between(before: Option<&SchemaSnapshot>, now: &SchemaSnapshot) -> String {
+    let plan = match before {
+        Some(before) => plan(before.schema(), now.schema()).ok(),
+        None => Some(ChangePlan::create(now.schema().clone())),
+    };
+    plan.map_or_else(
+        || "[]".to_owned(),
+        |plan| document::steps_json(&plan, 0).to_string(),
+    )
 }

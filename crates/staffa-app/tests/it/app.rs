@@ -15,9 +15,9 @@ use staffa_app::{
 use staffa_codec::decode::{Compression, CsvOptions, InputFormat};
 use staffa_codec::encode::{JsonRecordEncoder, Shape};
 use staffa_domain::ports::{Clock as _, RecordWriter, Storage};
-use staffa_domain::{RecordId, SchemaSnapshot, Timestamp};
+use staffa_domain::{RecordId, Schema, SchemaSnapshot, Timestamp};
 use staffa_testkit::builders::CREATED;
-use staffa_testkit::{FixedClock, MemoryEngine, MemorySpool, SequenceIds, schemas};
+use staffa_testkit::{ChangeGate, FixedClock, MemoryEngine, MemorySpool, SequenceIds, schemas};
 
 static NEXT_SERVER: AtomicU64 = AtomicU64::new(1);
 
@@ -60,6 +60,14 @@ impl App {
         Self::over(storage).await
     }
 
+    /// Over an engine whose changes of schemas a test can hold up.
+    pub(crate) async fn with_gate() -> (Self, ChangeGate) {
+        let mut storage = MemoryEngine::open();
+        let (gate, catalog) = ChangeGate::before(storage.catalog);
+        storage.catalog = catalog;
+        (Self::over(storage).await, gate)
+    }
+
     async fn over(storage: Storage) -> Self {
         Self::at(storage, MemorySpool::default(), (CREATED, 1)).await
     }
@@ -79,13 +87,17 @@ impl App {
     async fn at(storage: Storage, spool: MemorySpool, (now, first_id): (Timestamp, u64)) -> Self {
         let catalog = Catalog::open(Arc::clone(&storage.catalog)).await.unwrap();
         let declared = [schemas::orders(), schemas::readings()];
+        // An earlier server may have changed them since.
+        let is_new = |schema: &Schema| catalog.get(schema.name.as_str()).is_err();
         let declared = declared.map(|snapshot| snapshot.schema().clone());
-        catalog.declare(declared.into()).await.unwrap();
+        let declared = declared.into_iter().filter(is_new).collect();
+        catalog.declare(declared).await.unwrap();
         let (catalog, limits) = (Arc::new(catalog), Arc::new(limits()));
         let clock = Arc::new(FixedClock::new(now));
         let tell = |error: Error| Failure {
             code: "told".to_owned(),
             detail: error.to_string(),
+            errors: None,
         };
         let jobs = Jobs::new(Arc::new(spool.clone()), tell, &limits);
         let ports = CommandPorts {

@@ -43,7 +43,7 @@ impl App {
         job.id
     }
 
-    async fn job(&self, id: RecordId) -> Job {
+    pub(crate) async fn job(&self, id: RecordId) -> Job {
         self.queries
             .get_job(&ctx(), id, Duration::ZERO)
             .await
@@ -51,7 +51,7 @@ impl App {
     }
 
     /// The job once it is over.
-    async fn ended(&self, id: RecordId) -> Job {
+    pub(crate) async fn ended(&self, id: RecordId) -> Job {
         let job = self.queries.get_job(&ctx(), id, LONG).await.unwrap();
         assert!(job.state.is_end(), "{job:?}");
         job

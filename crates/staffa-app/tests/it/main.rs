@@ -4,6 +4,7 @@
 mod affected;
 mod app;
 mod change;
+mod change_jobs;
 mod copy;
 mod counts;
 mod create;

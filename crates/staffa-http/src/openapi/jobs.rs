@@ -8,9 +8,9 @@ use super::params;
 use super::schemas::reference;
 use crate::route_table::Operation;
 
-/// The answer to a bulk write that is done by a job.
+/// The answer to what is done by a job.
 pub(super) fn accepted() -> Json {
-    let mut answer = of_json("A job will write it", reference("job"));
+    let mut answer = of_json("A job will do it", reference("job"));
     answer["headers"]["Location"] = text_header("Where the job is");
     answer["headers"]["Preference-Applied"] = text_header("respond-async");
     answer
@@ -69,6 +69,7 @@ pub(super) fn job() -> Json {
     let count = json!({"type": "integer", "minimum": 0});
     let time = json!({"type": "string", "format": "date-time"});
     let no_time_yet = json!({"type": ["string", "null"], "format": "date-time"});
+    let kinds = ["ingest_records", "evolve_schema", "drop_schema"];
     let states = [
         "queued",
         "running",
@@ -80,9 +81,10 @@ pub(super) fn job() -> Json {
     ];
     json!({
         "type": "object",
-        "description": "A bulk write that ends after its request",
+        "description": "A bulk write, or a change of a schema, that ends after its request",
         "properties": {
             "id": {"type": "string", "format": "uuid"},
+            "kind": {"type": "string", "enum": kinds},
             "schema_name": {"type": "string"},
             "state": {"type": "string", "enum": states},
             "created_at": time,
@@ -98,17 +100,22 @@ pub(super) fn job() -> Json {
             "deleted": count,
             "failed": count,
             "errors_truncated": {"type": "boolean"},
+            "schema_version": {"type": ["integer", "null"], "minimum": 1},
             "errors_url": {"type": ["string", "null"]},
             "problem": {
                 "type": ["object", "null"],
-                "properties": {"code": {"type": "string"}, "detail": {"type": "string"}},
+                "properties": {
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                    "errors": {"type": "array", "items": {"type": "object"}},
+                },
                 "required": ["code", "detail"],
             },
         },
         "required": [
-            "id", "schema_name", "state", "created_at", "updated_at", "started_at", "finished_at",
+            "id", "kind", "schema_name", "state", "created_at", "updated_at", "started_at", "finished_at",
             "bytes", "bytes_read", "received", "inserted", "updated", "ignored", "deleted",
-            "failed", "errors_truncated", "errors_url", "problem",
+            "failed", "errors_truncated", "schema_version", "errors_url", "problem",
         ],
     })
 }

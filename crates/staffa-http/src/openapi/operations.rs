@@ -290,6 +290,7 @@ fn of_schemas(operation: Operation, schemas: &Schemas) -> Told {
                         of_json("The schema and what was done", reference("schema")),
                     ),
                     (201, of_json("The new schema", reference("schema"))),
+                    (202, jobs::accepted()),
                 ],
                 &[&OF_A_BODY[..], &[409, 412]].concat(),
             ),
@@ -298,7 +299,10 @@ fn of_schemas(operation: Operation, schemas: &Schemas) -> Told {
             summary: "Remove a schema with its records",
             parameters: Some(params::of_drop()),
             body: None,
-            answers: answers(vec![(204, empty("It is gone"))], &[409, 412]),
+            answers: answers(
+                vec![(202, jobs::accepted()), (204, empty("It is gone"))],
+                &[409, 412],
+            ),
         },
         Operation::InferSchema => infer(),
         Operation::ListVersions => {

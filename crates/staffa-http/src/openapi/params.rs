@@ -255,9 +255,16 @@ pub(super) fn of_evolution() -> Json {
                 boolean(),
             ),
             header("If-Match", "The version that the schema must have: \"1\""),
+            by_job(),
         ],
     );
     all
+}
+
+/// A change that may be done by a job.
+fn by_job() -> Json {
+    let wish = "respond-async: answer once the change is accepted, and do it by a job";
+    header("Prefer", wish)
 }
 
 /// A schema that is removed.
@@ -272,6 +279,7 @@ pub(super) fn of_drop() -> Json {
                 "schema": {"type": "string"},
             }),
             header("If-Match", "The version that the schema must have: \"1\""),
+            by_job(),
         ],
     );
     all

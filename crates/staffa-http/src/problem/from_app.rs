@@ -67,6 +67,11 @@ impl From<Error> for Problem {
                 let detail = "the job has not ended yet; its errors are told once it has";
                 Self::new(Code::CONFLICT, detail).retry_after(1)
             }
+            Error::JobGoesOn => {
+                let detail = "a change of a schema that has begun is carried out, and cannot be \
+                              cancelled";
+                Self::new(Code::CONFLICT, detail).retry_after(1)
+            }
             Error::TooLarge(message) => Self::new(Code::PAYLOAD_TOO_LARGE, message).close(),
             Error::InOperation {
                 operation,

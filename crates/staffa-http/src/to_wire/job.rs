@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use staffa_app::{ErrorLines, Failure, Job, JobState};
 use staffa_domain::{RecordId, Timestamp};
@@ -17,6 +18,7 @@ const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 #[derive(Serialize)]
 struct Wire<'a> {
     id: String,
+    kind: &'static str,
     schema_name: &'a str,
     state: &'static str,
     created_at: String,
@@ -32,6 +34,8 @@ struct Wire<'a> {
     deleted: u64,
     failed: u64,
     errors_truncated: bool,
+    /// The version that the schema has by it.
+    schema_version: Option<u32>,
     /// Where the failed records are, once they are known.
     errors_url: Option<String>,
     problem: Option<Why<'a>>,
@@ -41,6 +45,19 @@ struct Wire<'a> {
 struct Why<'a> {
     code: &'a str,
     detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a RawValue>,
+}
+
+impl<'a> From<&'a Failure> for Why<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        let errors = failure.errors.as_deref();
+        Self {
+            code: &failure.code,
+            detail: &failure.detail,
+            errors: errors.and_then(|errors| serde_json::from_str(errors).ok()),
+        }
+    }
 }
 
 fn path(id: RecordId) -> String {
@@ -74,6 +91,7 @@ fn body(status: StatusCode, job: &Job) -> Result<Response, Problem> {
     let has_errors = matches!(job.state, JobState::Partial | JobState::Failed) && tally.failed > 0;
     let wire = Wire {
         id: job.id.to_string(),
+        kind: job.kind.as_str(),
         schema_name: &job.schema,
         state: job.state.as_str(),
         created_at: time(job.created_at),
@@ -89,11 +107,9 @@ fn body(status: StatusCode, job: &Job) -> Result<Response, Problem> {
         deleted: tally.deleted,
         failed: tally.failed,
         errors_truncated: tally.errors_truncated,
+        schema_version: job.schema_version,
         errors_url: has_errors.then(|| format!("{}/errors", path(job.id))),
-        problem: job
-            .failure
-            .as_ref()
-            .map(|Failure { code, detail }| Why { code, detail }),
+        problem: job.failure.as_ref().map(Why::from),
     };
     json_of(status, &wire)
 }

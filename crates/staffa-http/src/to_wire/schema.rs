@@ -65,9 +65,7 @@ pub(crate) fn tag(response: &mut Response, schema: &SchemaSnapshot) -> Result<()
 /// One version, and how it came about.
 pub(crate) fn version(view: &VersionView) -> Json {
     let log = view.change.as_ref();
-    let steps: Json = log
-        .and_then(|log| serde_json::from_str(&log.steps).ok())
-        .unwrap_or(Json::Null);
+    let steps: Json = serde_json::from_str(&view.steps).unwrap_or(Json::Null);
     json!({
         "name": view.schema.name(),
         "version": view.schema.version(),

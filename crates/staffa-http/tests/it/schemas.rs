@@ -1,7 +1,10 @@
 //! Schemas, the description of the API, health.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use insta::assert_snapshot;
+use staffa_testkit::{ChangeGate, MemoryEngine};
 
 use crate::app::App;
 
@@ -155,4 +158,62 @@ async fn a_text_that_is_no_document_is_a_400_and_a_wrong_document_a_422() {
         let errors = answer.json()["errors"].clone();
         assert!(errors[0]["message"].is_string(), "{shown}: {errors}");
     }
+}
+
+#[tokio::test]
+async fn a_change_that_takes_too_long_goes_on() {
+    let mut storage = MemoryEngine::open();
+    let (gate, catalog) = ChangeGate::before(storage.catalog);
+    storage.catalog = catalog;
+    let short = Duration::from_millis(30);
+    let app = App::over(storage, |state| state.settings.request_timeout = short).await;
+    let path = "/api/v1/schemas/notes";
+    let body = r#"{"name": "notes", "properties": [{"name": "text", "type": "string"}]}"#;
+    gate.close();
+    // A machine that is busy may take the time before the change has begun.
+    while gate.waiting() == 0 {
+        let answer = app.call("PUT", path, &[], body).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        let json = answer.json();
+        assert_eq!(
+            (&json["code"], &json["retryable"]),
+            (&"commit_unknown".into(), &false.into())
+        );
+        let detail = json["detail"].as_str().unwrap();
+        assert!(detail.contains("goes on"), "{detail}");
+    }
+    let exists = || async { app.get(path).await.status == StatusCode::OK };
+    assert!(!exists().await);
+    gate.open();
+    while !exists().await {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_has_begun_by_a_job_is_not_cancelled() {
+    let mut storage = MemoryEngine::open();
+    let (gate, catalog) = ChangeGate::before(storage.catalog);
+    storage.catalog = catalog;
+    let app = App::over(storage, |_| ()).await;
+    gate.close();
+    let path = "/api/v1/schemas/notes";
+    let body = r#"{"name": "notes", "properties": [{"name": "text", "type": "string"}]}"#;
+    let accepted = app
+        .call("PUT", path, &[("prefer", "respond-async")], body)
+        .await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.text());
+    gate.until_one_waits().await;
+    let job = accepted.header("location");
+    assert_eq!(app.get(job).await.json()["state"], "running");
+    let refused = app.call("DELETE", job, &[], "").await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert_eq!(refused.code(), "conflict");
+    gate.open();
+    let wait = [("prefer", "wait=10")];
+    let ended = app.call("GET", job, &wait, "").await.json();
+    assert_eq!(
+        (&ended["state"], &ended["schema_version"]),
+        (&"succeeded".into(), &1.into())
+    );
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use staffa_domain::change::{next_version, plan};
 use staffa_domain::ports::SchemaChange;
 use staffa_domain::{Operation, StorageError, WriteMode};
 use staffa_testkit::builders::batch;
+use staffa_testkit::conformance::evolution::evolve;
 use staffa_testkit::conformance::support::{all, create, execute};
 use staffa_testkit::row;
 use staffa_testkit::schemas::{all_types, orders};
@@ -123,6 +125,60 @@ fn a_start_does_not_wait_for_a_bulk_under_way() {
         let before = indexes().await;
         other.catalog.ensure(&schema).await.expect("an index");
         assert_eq!(indexes().await, before + 1);
+        for server in [storage, other] {
+            server.monitor.close().await;
+        }
+    });
+}
+
+/// Where this fails it would wait until the change is done, which waits for the test.
+const HANGS: Duration = Duration::from_secs(30);
+
+#[test]
+fn the_catalog_is_read_while_an_index_is_built() {
+    with_fresh(async |database| {
+        let storage = open(database.options()).await;
+        let (schema, elsewhere) = (orders(), all_types());
+        create(&storage, &schema).await;
+        let mut wanted = schema.schema().clone();
+        let weight = schema.position("weight").expect("a property");
+        wanted.properties[weight].indexed = true;
+        let change = plan(schema.schema(), &wanted).expect("a way between the two");
+        let next = Arc::new(next_version(&schema, &wanted, &change));
+        // An index that is built beside writes waits for those under way.
+        let admin = database.connect().await;
+        let write = "BEGIN; LOCK TABLE records.orders IN ROW EXCLUSIVE MODE";
+        admin.batch_execute(write).await.expect("a write under way");
+        let building = tokio::spawn({
+            let (storage, from, to) = (storage.clone(), Arc::clone(&schema), Arc::clone(&next));
+            async move { evolve(&storage, &from, &to).await }
+        });
+        let watcher = database.connect().await;
+        let waits = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) \
+                     WHERE NOT granted AND datname = current_database() AND query LIKE 'CREATE INDEX CONCURRENTLY%'";
+        while watcher
+            .query_one(waits, &[])
+            .await
+            .expect("a count")
+            .get::<_, i64>(0)
+            == 0
+        {
+            assert!(!building.is_finished(), "it waits for nothing");
+        }
+        // Another server changes the catalog, and this one sees it.
+        let other = open(database.options()).await;
+        create(&other, &elsewhere).await;
+        let load = tokio::time::timeout(HANGS, storage.catalog.load());
+        let stored = load.await.expect("an answer").expect("the schemas");
+        assert!(stored.iter().any(|schema| schema.name == elsewhere.name()));
+        let versions = tokio::time::timeout(HANGS, storage.catalog.versions(schema.name()));
+        assert_eq!(
+            versions.await.expect("an answer").expect("versions").len(),
+            1
+        );
+        assert!(!building.is_finished());
+        admin.batch_execute("ROLLBACK").await.expect("no write");
+        building.await.expect("a task").expect("a change");
         for server in [storage, other] {
             server.monitor.close().await;
         }

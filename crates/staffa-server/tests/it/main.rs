@@ -15,6 +15,7 @@ mod faults;
 mod infer;
 mod jobs;
 mod kill;
+mod kill_change;
 mod killable;
 mod own_writes;
 mod program;

@@ -89,7 +89,9 @@ pub(super) async fn create(
             if answer.status().is_success() {
                 bail!("the schema {name} is there already; import without --create");
             }
-            let answer = client.put(&path, write_schema(&schema).to_string()).await?;
+            let answer = client
+                .put(&path, &[], write_schema(&schema).to_string())
+                .await?;
             let (status, json) = read_json(answer).await?;
             anyhow::ensure!(status.is_success(), problem_text(status, &json));
         }

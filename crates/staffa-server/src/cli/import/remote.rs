@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Value as Json;
 use staffa_app::{OnError, Tally};
 use staffa_codec::decode::{Compression, InputFormat};
@@ -15,12 +15,11 @@ use super::failure::Failure;
 use super::{Interrupted, Request, Summary, word};
 use crate::cli::source::{self, Source};
 use crate::cli::transfer::{percent_encoded, records_path, refusal};
-use crate::client::{Client, Sent, problem_text, read_json};
+use crate::client::{Client, PREFER, Sent, problem_text, read_json};
 use crate::output::{Output, grouped};
 use crate::shutdown::Signals;
 use crate::spool;
 
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Between two looks at a job that is not waited for.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -150,15 +149,10 @@ async fn follow(
     place: &str,
     (file, output): (&str, Output),
 ) -> anyhow::Result<Json> {
-    let headers = [(ACCEPT, "application/json"), (PREFER, "wait=1")];
     let mut shown = None;
     let mut done = 0;
     loop {
-        let answer = client.get_with(place, &headers).await?;
-        let (status, job) = read_json(answer).await.context("reading the answer")?;
-        if !status.is_success() {
-            bail!(problem_text(status, &job));
-        }
+        let job = client.job(place).await?;
         if job["finished_at"].is_string() {
             return Ok(job);
         }

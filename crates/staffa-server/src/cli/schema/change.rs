@@ -3,19 +3,24 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value as Json;
-use staffa_app::{Context, EvolveSchema, Precondition};
+use staffa_app::{Context, EvolveSchema, EvolvedSchema, Precondition};
 use staffa_codec::document::{plan_json, write_schema};
 use staffa_domain::Schema;
 
 use crate::cli::transfer::{Place, with_app, with_place};
 use crate::cli::{Invocation, UsageError, WorkToDo, block_on, settings};
-use crate::client::{Client, problem_text, read_json};
+use crate::client::{Client, PREFER, problem_text, read_json};
 use crate::compose::App;
 use crate::output::grouped;
 use crate::schemas;
+
+/// Between two looks at a job.
+const PAUSE: Duration = Duration::from_millis(100);
 
 fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name)
@@ -26,7 +31,7 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
 
 pub(super) fn plan_command() -> Command {
     let about = "Show what would have to be done to come to the documents of the schemas folder";
-    let check = "End with 1 where there is something to do";
+    let check = "End with 2 where there is something to do";
     with_place(Command::new("plan").about(about)).arg(flag("check", check))
 }
 
@@ -38,9 +43,10 @@ pub(super) fn apply_command() -> Command {
         .arg(flag("allow-destructive", destructive))
 }
 
-/// What one document takes.
+/// What one document takes, from the version that there was.
 struct Planned {
     schema: Schema,
+    from: Option<u32>,
     plan: Json,
 }
 
@@ -80,9 +86,9 @@ pub(super) fn apply(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Re
         if !sure && !is_confirmed(invocation)? {
             anyhow::bail!("nothing was done");
         }
-        for Planned { schema, .. } in planned {
-            let name = schema.name.clone();
-            place.evolve(schema, false, allow).await?;
+        for one in planned {
+            let name = one.schema.name.clone();
+            place.carry_out(one, allow).await?;
             invocation.output.note(&format!("{name} is done"));
         }
         Ok(())
@@ -137,8 +143,7 @@ impl Open<'_> {
     async fn plan(&self, documents: Vec<Schema>) -> anyhow::Result<Vec<Planned>> {
         let mut planned = Vec::new();
         for schema in documents {
-            let plan = self.evolve(schema.clone(), true, false).await?;
-            let one = Planned { schema, plan };
+            let one = self.plan_one(schema).await?;
             if !one.steps().is_empty() {
                 planned.push(one);
             }
@@ -146,39 +151,105 @@ impl Open<'_> {
         Ok(planned)
     }
 
-    /// Brings one schema to its document, or only plans it; answers the plan.
-    async fn evolve(
-        &self,
-        schema: Schema,
-        dry_run: bool,
-        allow_destructive: bool,
-    ) -> anyhow::Result<Json> {
+    async fn plan_one(&self, schema: Schema) -> anyhow::Result<Planned> {
+        let (from, plan) = match self {
+            Self::Local(app) => {
+                let asked = EvolveSchema {
+                    schema: schema.clone(),
+                    dry_run: true,
+                    allow_destructive: false,
+                };
+                let done = evolve_here(app, asked, &Precondition::None).await?;
+                let from = done.schema.map(|current| current.version());
+                (from, plan_json(&done.plan, done.records))
+            }
+            Self::Remote(client) => {
+                let path = format!("/api/v1/schemas/{}?dry_run=true", schema.name);
+                let mut json = put(client, &path, &[], &schema).await?;
+                let from = json["from_version"].as_u64();
+                let from = from.and_then(|version| u32::try_from(version).ok());
+                (from, json["plan"].take())
+            }
+        };
+        Ok(Planned { schema, from, plan })
+    }
+
+    /// Brings one schema to its document, from the version that the plan was shown for.
+    async fn carry_out(&self, planned: Planned, allow_destructive: bool) -> anyhow::Result<()> {
+        let Planned { schema, from, .. } = planned;
         match self {
             Self::Local(app) => {
                 let asked = EvolveSchema {
                     schema,
-                    dry_run,
+                    dry_run: false,
                     allow_destructive,
                 };
-                let ctx = Context::new("schema-change");
-                let commands = &app.commands;
-                let done = commands
-                    .evolve_schema(&ctx, asked, &Precondition::None)
-                    .await?;
-                Ok(plan_json(&done.plan, done.records.records))
+                let on = match from {
+                    Some(version) => Precondition::Versions(vec![version.into()]),
+                    None => Precondition::Absent,
+                };
+                evolve_here(app, asked, &on).await?;
             }
             Self::Remote(client) => {
-                let path = format!(
-                    "/api/v1/schemas/{}?dry_run={dry_run}&allow_destructive={allow_destructive}",
-                    schema.name
-                );
-                let answer = client.put(&path, write_schema(&schema).to_string()).await?;
-                let (status, mut json) = read_json(answer).await?;
-                anyhow::ensure!(status.is_success(), problem_text(status, &json));
-                Ok(json["plan"].take())
+                let name = &schema.name;
+                let path = format!("/api/v1/schemas/{name}?allow_destructive={allow_destructive}");
+                let (header, wanted) = match from {
+                    Some(version) => (http::header::IF_MATCH, format!("\"{version}\"")),
+                    None => (http::header::IF_NONE_MATCH, "*".to_owned()),
+                };
+                let headers = [(header, &*wanted), (PREFER, "respond-async")];
+                let job = put(client, &path, &headers, &schema).await?;
+                end_of(client, job).await?;
             }
         }
+        Ok(())
     }
+}
+
+async fn evolve_here(
+    app: &App,
+    asked: EvolveSchema,
+    on: &Precondition,
+) -> anyhow::Result<EvolvedSchema> {
+    let ctx = Context::new("schema-change");
+    Ok(app.commands.evolve_schema(&ctx, asked, on).await?)
+}
+
+/// Waits for the end of a job, however long that takes.
+async fn end_of(client: &Client, mut job: Json) -> anyhow::Result<()> {
+    let id = job["id"]
+        .as_str()
+        .context("the server answered with no job")?;
+    let place = format!("/api/v1/jobs/{id}");
+    while !job["finished_at"].is_string() {
+        tokio::time::sleep(PAUSE).await;
+        job = client.job(&place).await?;
+    }
+    let text = |json: &Json| json.as_str().unwrap_or_default().to_owned();
+    if job["problem"].is_object() {
+        let problem = &job["problem"];
+        anyhow::bail!("{} ({})", text(&problem["detail"]), text(&problem["code"]));
+    }
+    let state = text(&job["state"]);
+    anyhow::ensure!(
+        state == "succeeded",
+        "the job was {state}; nothing was done"
+    );
+    Ok(())
+}
+
+/// Sends a document, and reads the answer to it.
+async fn put(
+    client: &Client,
+    path: &str,
+    headers: &[(http::HeaderName, &str)],
+    schema: &Schema,
+) -> anyhow::Result<Json> {
+    let document = write_schema(schema).to_string();
+    let answer = client.put(path, headers, document).await?;
+    let (status, json) = read_json(answer).await?;
+    anyhow::ensure!(status.is_success(), problem_text(status, &json));
+    Ok(json)
 }
 
 /// The plans as lines, coloured where a terminal shows them.

@@ -1,0 +1,204 @@
+//! kill -9 while the records of a schema are written anew: after the next start the schema is
+//! wholly the one or the other, every record is there, and each index finds what a scan finds.
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+use staffa_testkit::scenario::Request;
+
+use crate::database::Database;
+use crate::kill::{random, setting};
+use crate::program::{Running, TestApp, send};
+
+const PATH: &str = "/api/v1/schemas/entries";
+const ROUNDS: u64 = 6;
+const RECORDS: u64 = 40_000;
+/// Records that have one lot.
+const IN_A_LOT: u64 = 100;
+const TYPES: [&str; 2] = ["integer", "decimal"];
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The schema of a version: both properties with an index go from type to type.
+fn document(version: u64) -> String {
+    let kind = TYPES[usize::from(version.is_multiple_of(2))];
+    let size = match kind {
+        "decimal" => r#", "precision": 21, "scale": 2"#,
+        _ => "",
+    };
+    format!(
+        r#"{{"name": "entries", "primary_key": ["number"], "properties": [
+            {{"name": "number", "type": "{kind}"{size}, "required": true}},
+            {{"name": "lot", "type": "{kind}"{size}, "required": true, "indexed": true}},
+            {{"name": "note", "type": "string"}}]}}"#
+    )
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)], body: String) -> Request {
+    let headers = headers
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    Request {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        headers: headers.collect(),
+        body: body.into_bytes(),
+    }
+}
+
+/// Starts the change to a version and answers the place of its job.
+fn start(server: &Running, version: u64) -> String {
+    let headers = [
+        ("content-type", "application/json"),
+        ("prefer", "respond-async"),
+    ];
+    let asked = request("PUT", PATH, &headers, document(version));
+    let answer = send(&server.main, &asked).unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    answer.header("location").unwrap().to_owned()
+}
+
+fn ended(server: &Running, place: &str) -> Json {
+    let start = Instant::now();
+    loop {
+        let asked = request("GET", place, &[("prefer", "wait=10")], String::new());
+        let answer = send(&server.main, &asked).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let job: Json = serde_json::from_slice(&answer.body).unwrap();
+        if job["finished_at"].is_string() {
+            return job;
+        }
+        assert!(start.elapsed() < PATIENCE, "{job}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn get(server: &Running, path: &str) -> Json {
+    let (status, body) = server.get(path);
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+fn count(server: &Running, filter: &str) -> u64 {
+    let found = get(server, &format!("/api/v1/records/entries/count?{filter}"));
+    found["count"].as_u64().unwrap()
+}
+
+/// The value of a property, whatever its type is at the moment.
+fn whole(value: &Json) -> u64 {
+    match value {
+        Json::String(text) => text.strip_suffix(".00").unwrap().parse().unwrap(),
+        number => number.as_u64().unwrap(),
+    }
+}
+
+/// Holds everything against what there must be, and answers the version.
+fn check(server: &Running, versions: [u64; 2], probes: &mut u64, label: &str) -> u64 {
+    let schema = get(server, PATH);
+    let version = schema["version"].as_u64().unwrap();
+    assert!(versions.contains(&version), "{label}: {schema}");
+    let all = get(server, &format!("{PATH}/versions"));
+    let newest = all.as_array().unwrap().last().unwrap();
+    assert_eq!(newest["version"], version, "{label}");
+    let kind = TYPES[usize::from(version.is_multiple_of(2))];
+    for property in &schema["properties"].as_array().unwrap()[..2] {
+        assert_eq!(property["type"], kind, "{label}: {schema}");
+    }
+    let (status, lines) = server.get("/api/v1/records/entries/stream?shape=data");
+    assert_eq!(status, 200, "{label}: {lines}");
+    let mut numbers: Vec<u64> = Vec::new();
+    for line in lines.lines() {
+        let data: Json = serde_json::from_str(line).unwrap();
+        let number = whole(&data["number"]);
+        assert_eq!(whole(&data["lot"]), number / IN_A_LOT, "{label}: {line}");
+        assert_eq!(data["number"].is_string(), kind == "decimal", "{label}");
+        numbers.push(number);
+    }
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(0..RECORDS), "{label}");
+    // Each of these is looked up in an index.
+    for _ in 0..40 {
+        let number = random(probes, RECORDS);
+        let lot = number / IN_A_LOT;
+        assert_eq!(
+            count(server, &format!("filter[number]={number}")),
+            1,
+            "{label}"
+        );
+        let in_a_lot = count(server, &format!("filter[lot]={lot}"));
+        assert_eq!(in_a_lot, IN_A_LOT, "{label}: lot {lot}");
+    }
+    version
+}
+
+fn fill(server: &Running) {
+    let headers = [("content-type", "application/json")];
+    let made = send(&server.main, &request("PUT", PATH, &headers, document(1)));
+    assert_eq!(made.unwrap().status, 201);
+    let body = (0..RECORDS).fold(String::new(), |mut body, number| {
+        let lot = number / IN_A_LOT;
+        let _ = writeln!(
+            body,
+            r#"{{"number":{number},"lot":{lot},"note":"n{number}"}}"#
+        );
+        body
+    });
+    let headers = [("content-type", "application/x-ndjson")];
+    let target = "/api/v1/records/entries/bulk";
+    let stored = send(&server.main, &request("POST", target, &headers, body));
+    assert_eq!(stored.unwrap().status, 201);
+}
+
+fn run(arguments: &[&str]) {
+    let seed = setting("STAFFA_TEST_KILL_SEED");
+    let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    println!("STAFFA_TEST_KILL_SEED={seed}");
+    let mut state = seed;
+    let app = TestApp::new();
+    let mut server = app.start(arguments);
+    fill(&server);
+    // How long one takes that nothing disturbs, so that the kills fall within it.
+    let begun = Instant::now();
+    let place = start(&server, 2);
+    assert_eq!(ended(&server, &place)["state"], "succeeded");
+    let longest = u64::try_from(begun.elapsed().as_micros()).unwrap();
+    let mut version = check(&server, [2, 2], &mut state, "before");
+    for number in 1..=setting("STAFFA_TEST_KILL_ROUNDS").unwrap_or(ROUNDS) {
+        let place = start(&server, version + 1);
+        let after = Duration::from_micros(random(&mut state, longest));
+        std::thread::sleep(after);
+        server.kill();
+        server = app.start(arguments);
+        let label = format!("seed {seed}, round {number}, killed after {after:?}");
+        let job = ended(&server, &place);
+        let found = check(&server, [version, version + 1], &mut state, &label);
+        // What the job says is so.
+        let (told, made) = match found == version {
+            true => ("interrupted", Json::Null),
+            false => ("succeeded", found.into()),
+        };
+        assert_eq!(job["state"], told, "{label}: {job}");
+        assert_eq!(job["schema_version"], made, "{label}: {job}");
+        println!("{label}: {told}");
+        version = found;
+    }
+    // It can still be changed, and written to.
+    let place = start(&server, version + 1);
+    assert_eq!(ended(&server, &place)["state"], "succeeded");
+    check(&server, [version + 1; 2], &mut state, "at the end");
+    assert!(server.terminate().0.success());
+}
+
+#[test]
+fn a_change_that_is_killed_is_made_whole_or_not_at_all() {
+    run(&["serve"]);
+}
+
+#[test]
+fn a_change_of_a_database_that_is_killed_is_made_whole_or_not_at_all() {
+    let Some(database) = Database::create() else {
+        return;
+    };
+    run(&["serve", "--storage", database.url()]);
+}
