@@ -7,6 +7,7 @@ mod catalog;
 mod context;
 mod error;
 mod limits;
+mod memory;
 mod reuse;
 mod system;
 
@@ -27,6 +28,7 @@ pub use cursor::CursorKey;
 pub use error::Error;
 pub use jobs::{Failure, Job, JobState, Jobs, Tally, TellFailure};
 pub use limits::Limits;
+pub use memory::{Held, Memory};
 pub use once::{Claim, Done, Fingerprint, Kept, Once, Teller, Told};
 pub use queries::{
     Checksum, CountMode, ErrorLines, GroupView, InferSchema, ListRecords, Queries, RecordPage,

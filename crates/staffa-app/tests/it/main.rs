@@ -15,3 +15,4 @@ mod pages;
 mod reuse;
 mod rival;
 mod transactions;
+mod watched;
