@@ -14,6 +14,12 @@ pub enum BodyError {
         /// The limit.
         max_bytes: u64,
     },
+    /// With what is made of it, it takes more memory than there is for all of them.
+    #[error("the request takes more than {max_bytes} bytes of memory; send less at a time")]
+    TooMuch {
+        /// The limit.
+        max_bytes: u64,
+    },
     /// There is no room for it, with all the others that are held now.
     #[error("the server holds as much of bodies as it may")]
     NoRoom,
@@ -33,12 +39,3 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send
 
 /// How much of a chunk is decoded before other tasks get their turn: some 150 µs of work.
 pub(crate) const SLICE_BYTES: usize = 64 << 10;
-
-/// Cuts a chunk into pieces that are short enough to be worked on in one go.
-pub(crate) fn slices(chunk: &Bytes, bytes: usize) -> impl Iterator<Item = Bytes> + use<> {
-    let chunk = chunk.clone();
-    (0..chunk.len()).step_by(bytes).map(move |start| {
-        let end = (start + bytes).min(chunk.len());
-        chunk.slice(start..end)
-    })
-}

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::body::BodyError;
+use crate::memory::{Held, Share};
 use crate::once::Once;
 
 /// A part of a request's work, for `Server-Timing` and the request's log line.
@@ -27,6 +29,8 @@ pub struct Context {
     records: AtomicU64,
     once: OnceLock<Once>,
     progress: OnceLock<Arc<Progress>>,
+    held: Held,
+    turn_within: Option<Duration>,
 }
 
 /// How far a bulk write has come, for whoever watches it.
@@ -55,6 +59,34 @@ impl Context {
             request_id: request_id.into(),
             ..Self::default()
         }
+    }
+
+    /// The same, with a part of the memory that requests share.
+    pub fn holding(self, held: Held) -> Self {
+        Self { held, ..self }
+    }
+
+    /// The same, for a request that waits so long at most for its turn among bulk writes.
+    pub fn taking_turns_within(self, patience: Duration) -> Self {
+        Self {
+            turn_within: Some(patience),
+            ..self
+        }
+    }
+
+    /// How long it waits for its turn at most; as long as it takes when absent.
+    pub(crate) const fn turn_within(&self) -> Option<Duration> {
+        self.turn_within
+    }
+
+    /// Holds so many bytes more until the request has been answered.
+    pub fn hold(&self, bytes: usize) -> Result<(), BodyError> {
+        self.held.take(bytes as u64)
+    }
+
+    /// What a part of the work is going to hold: nothing yet.
+    pub(crate) const fn share(&self) -> Share<'_> {
+        Share::of(&self.held)
     }
 
     /// The request's id.

@@ -7,6 +7,7 @@ mod catalog;
 mod context;
 mod error;
 mod limits;
+mod memory;
 mod reuse;
 mod system;
 
@@ -27,6 +28,7 @@ pub use cursor::CursorKey;
 pub use error::{Error, value_json};
 pub use jobs::{Failure, Job, JobKind, JobState, Jobs, Tally, TellFailure};
 pub use limits::Limits;
+pub use memory::{Held, Memory};
 pub use once::{
     BodyPacker, Claim, Done, Fingerprint, Kept, KeptBody, KeptPieces, Once, Teller, Told,
 };

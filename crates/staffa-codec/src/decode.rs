@@ -22,6 +22,7 @@ mod sample;
 mod transaction;
 mod value;
 mod walk;
+mod width;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use transaction::{
     Step, TransactionProblem, TransactionReader, Unresolved, Verb, find_member, read_text,
     resolve_references,
 };
+pub use width::piece_bytes;
 
 /// The formats in which records may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,6 +124,10 @@ pub trait BatchDecoder: Debug + Send {
     /// The next completed batch.
     fn take(&mut self) -> Option<DecodedBatch>;
 
+    /// How many bytes it holds beside its batches: what it was given and cannot read yet, and
+    /// what it needs to read that.
+    fn held_bytes(&self) -> usize;
+
     /// Says that the body is over; [`BatchDecoder::take`] then gives the rest. Asked again
     /// after that, it says whether all of it could be given.
     fn finish(&mut self) -> Result<(), DecodeError>;
@@ -147,13 +153,18 @@ pub fn decode_object(
     schema: Arc<SchemaSnapshot>,
     body: &[u8],
 ) -> Result<DecodedBatch, DecodeError> {
-    let options = DecodeOptions {
-        record_bytes_max: usize::MAX,
-        ..DecodeOptions::default()
-    };
-    let mut decoder = array::ArrayDecoder::single(schema, options);
+    let mut decoder = array::ArrayDecoder::single(schema, options_of_one());
     decoder.push(body)?;
     decoder.finish()?;
     let batch = decoder.take();
     batch.ok_or_else(|| DecodeError::new(DecodeErrorCode::Truncated, "the body is empty"))
+}
+
+/// How a record is read that comes alone: its arrays have room for nothing else.
+fn options_of_one() -> DecodeOptions {
+    DecodeOptions {
+        batch_rows: 1,
+        record_bytes_max: usize::MAX,
+        ..DecodeOptions::default()
+    }
 }

@@ -7,6 +7,7 @@
 
 mod check;
 mod given;
+mod size;
 mod validate;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use arrow_buffer::Buffer;
 pub(crate) use check::check_array;
 pub use check::{check_value, value_at};
 pub use given::Given;
+pub use size::bytes_of;
 pub use validate::{validate, validate_parts};
 
 use crate::error::RecordError;

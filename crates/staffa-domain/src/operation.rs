@@ -1,6 +1,7 @@
 //! What a write asks for and what it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::batch::StampedBatch;
 use crate::error::StorageError;
@@ -152,6 +153,9 @@ pub struct WriteOptions {
     pub on_refusal: OnRefusal,
     /// Whether the receipt tells the ids.
     pub tells_ids: bool,
+    /// How long the session may wait for its turn, where the engine carries out a few at a time;
+    /// as long as it takes when absent.
+    pub turn_within: Option<Duration>,
 }
 
 impl From<WriteMode> for WriteOptions {

@@ -155,7 +155,8 @@ pub trait SchemaCatalog: Debug + Send + Sync + 'static {
 #[async_trait]
 pub trait RecordWriter: Debug + Send + Sync + 'static {
     /// Opens one atomic write of any size against one schema version. Waits for its turn
-    /// where the engine has one writer.
+    /// where the engine carries out a few at a time, no longer than the options allow: it is
+    /// refused as [`Unavailable::Overloaded`](crate::error::Unavailable) then.
     async fn begin(
         &self,
         schema: &Arc<SchemaSnapshot>,

@@ -147,6 +147,8 @@ pub(crate) struct Engine {
     pub(crate) streams_spooled: AtomicUsize,
     /// Bulk sessions that are open now.
     pub(crate) sessions_open: AtomicUsize,
+    /// Bulk writes that wait for a session.
+    pub(crate) sessions_waiting: AtomicUsize,
     /// Keeps the path ours while the instance is closed and opened again.
     claim: Mutex<Option<Arc<PathClaim>>>,
     root: Mutex<Option<Link>>,
@@ -171,6 +173,7 @@ impl Engine {
             streams_open: AtomicUsize::new(0),
             streams_spooled: AtomicUsize::new(0),
             sessions_open: AtomicUsize::new(0),
+            sessions_waiting: AtomicUsize::new(0),
             claim: Mutex::new(Some(Arc::clone(&root.claim))),
             root: Mutex::new(Some(root)),
             root_changed: Condvar::new(),

@@ -49,6 +49,7 @@ impl EngineMonitor for Monitor {
             gauge("streams_open", open(&self.engine.streams_open)),
             gauge("streams_spooled_total", open(&self.engine.streams_spooled)),
             gauge("bulk_sessions_open", open(&self.engine.sessions_open)),
+            gauge("bulk_queue_length", open(&self.engine.sessions_waiting)),
             gauge("commit_sequence", self.engine.last_commit()),
         ]
     }

@@ -6,6 +6,7 @@ mod violation;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -45,6 +46,35 @@ impl Writer {
             sessions,
         }
     }
+
+    /// Waits for a place among the sessions, for that long at most.
+    async fn turn(&self, within: Option<Duration>) -> Result<OwnedSemaphorePermit, StorageError> {
+        let _waiting = Waiting::begin(&self.engine);
+        let turn = Arc::clone(&self.sessions).acquire_owned();
+        let permit = match within {
+            None => turn.await,
+            Some(within) => tokio::time::timeout(within, turn)
+                .await
+                .map_err(|_| StorageError::Unavailable(Unavailable::Overloaded))?,
+        };
+        permit.map_err(|_| draining())
+    }
+}
+
+/// Counts one who waits for a session, until dropped.
+struct Waiting<'e>(&'e Engine);
+
+impl<'e> Waiting<'e> {
+    fn begin(engine: &'e Engine) -> Self {
+        engine.sessions_waiting.fetch_add(1, Ordering::AcqRel);
+        Self(engine)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.sessions_waiting.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 #[async_trait]
@@ -57,10 +87,7 @@ impl RecordWriter for Writer {
         self.engine.check_writable()?;
         self.engine.check_schema(schema)?;
         options.mode.check(schema.schema())?;
-        let permit = Arc::clone(&self.sessions)
-            .acquire_owned()
-            .await
-            .map_err(|_| draining())?;
+        let permit = self.turn(options.turn_within).await?;
         self.engine.check_writable()?;
         self.engine.check_schema(schema)?;
         Ok(Box::new(Session::start(

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use axum::extract::MatchedPath;
 
-use staffa_app::{Context, Stage};
+use staffa_app::{Context, Held, Stage};
 
-use crate::held::Held;
 use crate::state::Settings;
 
 /// Made by the frame, found by the extractors among the request's extensions.
@@ -20,20 +19,20 @@ pub(crate) struct Exchange {
     route: OnceLock<MatchedPath>,
     schema: OnceLock<String>,
     bytes_in: AtomicU64,
-    held: Held,
     reading: AtomicBool,
 }
 
 impl Exchange {
     pub(crate) fn new(request_id: String, settings: Arc<Settings>, held: Held) -> Self {
         Self {
-            context: Context::new(request_id),
+            context: Context::new(request_id)
+                .holding(held)
+                .taking_turns_within(settings.request_timeout),
             settings,
             started: Instant::now(),
             route: OnceLock::new(),
             schema: OnceLock::new(),
             bytes_in: AtomicU64::new(0),
-            held,
             reading: AtomicBool::new(false),
         }
     }
@@ -79,12 +78,6 @@ impl Exchange {
 
     pub(crate) fn bytes_in(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)
-    }
-
-    /// Holds so many bytes more of the body until the answer has left; false where all
-    /// requests together hold too much.
-    pub(crate) fn hold(&self, bytes: usize) -> bool {
-        self.held.take(bytes as u64)
     }
 
     /// Whether the body is still being waited for.

@@ -25,10 +25,9 @@ use tower::{Service, ServiceExt};
 use tower_http::compression::Compression;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
-use staffa_app::Commands;
+use staffa_app::{Commands, Held, Memory};
 
 use crate::exchange::Exchange;
-use crate::held::{Bodies, Held};
 use crate::problem::{Code, Problem};
 use crate::state::{ApiState, Observer, Settings};
 
@@ -44,7 +43,7 @@ struct Around {
     observer: Option<Observer>,
     commands: Commands,
     in_flight: Arc<AtomicUsize>,
-    bodies: Arc<Bodies>,
+    memory: Arc<Memory>,
 }
 
 impl std::fmt::Debug for Api {
@@ -58,7 +57,7 @@ impl std::fmt::Debug for Api {
 impl Api {
     pub(crate) fn new(router: Router, state: ApiState) -> Self {
         let around = Around {
-            bodies: Bodies::new(state.settings.bodies_bytes_max),
+            memory: Memory::new(state.settings.bodies_bytes_max),
             settings: Arc::new(state.settings),
             observer: state.observer,
             commands: state.commands,
@@ -74,7 +73,7 @@ impl Api {
         let around = Arc::clone(&self.around);
         let request_id = finish::request_id(request.headers());
         let settings = Arc::clone(&self.around.settings);
-        let held = Held::nothing(&self.around.bodies);
+        let held = Held::nothing(&self.around.memory);
         let exchange = Arc::new(Exchange::new(request_id, settings, held));
         let head = finish::Head::of(&request);
         let permit = Permit::take(&self.around.in_flight);

@@ -5,7 +5,6 @@ mod docs;
 mod exchange;
 mod frame;
 mod from_wire;
-mod held;
 mod openapi;
 mod problem;
 mod route_table;

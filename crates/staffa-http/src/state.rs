@@ -55,7 +55,8 @@ pub struct RequestSummary<'a> {
 pub struct Settings {
     /// Requests answered at a time; more are refused at once.
     pub requests_max: usize,
-    /// From the head of a request to its answer, where the body is no stream.
+    /// From the head of a request to its answer, where the body is no stream; and the longest
+    /// that a bulk write waits for its turn.
     pub request_timeout: Duration,
     /// From the head of a bulk write to its answer, and from the first record of a stream to
     /// its last: while they last, others may have to wait.
@@ -66,8 +67,8 @@ pub struct Settings {
     pub stream_stall_timeout: Duration,
     /// Bytes of one JSON body that is held whole: one record, or one question.
     pub json_body_bytes_max: u64,
-    /// Bytes of such bodies, over all requests at a time; a request that would hold more is
-    /// refused.
+    /// Bytes of such bodies and of what is made of them, over all requests at a time; a request
+    /// that would hold more is refused.
     pub bodies_bytes_max: u64,
     /// Bytes of one streamed body, as sent and unpacked; any when absent.
     pub bulk_body_bytes_max: Option<u64>,

@@ -128,6 +128,7 @@ impl EngineMonitor for Monitor {
             gauge("read_connections_busy", self.reads.busy()),
             gauge("stream_connections_busy", self.streams.busy()),
             gauge("bulk_connections_busy", self.bulk.busy()),
+            gauge("bulk_queue_length", self.bulk.waiting()),
         ]
     }
 

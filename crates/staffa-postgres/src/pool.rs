@@ -63,12 +63,20 @@ impl Pool {
 
     /// A connection of one's own until it is dropped.
     pub(crate) async fn get(&self) -> Result<Connection, StorageError> {
+        self.get_within(None).await
+    }
+
+    /// The same, for who waits no longer than that.
+    pub(crate) async fn get_within(
+        &self,
+        patience: Option<Duration>,
+    ) -> Result<Connection, StorageError> {
         let place = Place::take(&self.callers);
         if place.number >= self.terms.queue.saturating_add(self.size()) {
             return Err(StorageError::Unavailable(Unavailable::Overloaded));
         }
         let timeouts = Timeouts {
-            wait: self.terms.patience,
+            wait: patience.or(self.terms.patience),
             create: Some(self.connect),
             recycle: None,
         };
@@ -108,6 +116,11 @@ impl Pool {
     pub(crate) fn busy(&self) -> usize {
         let status = self.pool.status();
         status.size.saturating_sub(status.available)
+    }
+
+    /// How many wait for a connection.
+    pub(crate) fn waiting(&self) -> usize {
+        self.pool.status().waiting
     }
 
     pub(crate) fn close(&self) {

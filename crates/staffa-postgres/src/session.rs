@@ -48,7 +48,8 @@ pub(crate) async fn begin(
 ) -> Result<Box<dyn WriteSession>, StorageError> {
     let mut again = 0;
     let (transaction, stored) = loop {
-        let transaction = Transaction::new(pool.get().await?, distribution);
+        let transaction =
+            Transaction::new(pool.get_within(options.turn_within).await?, distribution);
         match start(&transaction, schema).await {
             Ok(stored) => break (transaction, stored),
             // After a restart of the server every connection of the pool may be a dead one.

@@ -11,6 +11,7 @@ use crate::commands::Commands;
 use crate::commands::read_modify_write::refuse_append_only;
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::memory::Share;
 use crate::once::Done;
 
 /// Which records a change concerns, and how many it may be.
@@ -26,29 +27,39 @@ pub struct Affected {
     pub dry_run: bool,
 }
 
+/// What records may grow by that are changed in one go.
+const BUILD_BYTES: usize = 4 << 20;
+
 /// Makes the operations that change some records, which are laid out as asked for.
 type Build<'b> = dyn Fn(&RecordBatch) -> Result<Vec<Operation>, Error> + Send + Sync + 'b;
 
 impl Commands {
     /// Changes the records that match by what `build` makes of them, all or none, and answers
-    /// how many. When another write comes in between, it looks again. Records that come to
-    /// match after it has looked stay as they are.
+    /// how many; each takes at most `grows_by` bytes more then. When another write comes in
+    /// between, it looks again. Records that come to match after it has looked stay as they are.
     pub(super) async fn change_affected(
         &self,
         ctx: &Context,
         affected: &Affected,
-        (select, build): (Option<Vec<usize>>, &Build<'_>),
+        (select, build, grows_by): (Option<Vec<usize>>, &Build<'_>, usize),
     ) -> Result<u64, Error> {
         refuse_append_only(&affected.schema)?;
         if affected.dry_run {
             return self.count_affected(ctx, affected).await;
         }
         for _ in 0..=self.limits.retries_max {
+            let mut share = ctx.share();
+            let question = (select.clone(), grows_by);
+            let found = self
+                .find_affected(ctx, affected, question, &mut share)
+                .await?;
             let mut operations = Vec::new();
-            for batch in self.find_affected(ctx, affected, select.clone()).await? {
-                operations.extend(ctx.time(Stage::Validate, || build(&batch))?);
+            let rows = (BUILD_BYTES / grows_by.max(1)).max(1);
+            for piece in found.iter().flat_map(|batch| pieces(batch, rows)) {
+                operations.extend(ctx.time(Stage::Validate, || build(&piece))?);
                 tokio::task::coop::consume_budget().await;
             }
+            drop(found);
             let changed = operations.len();
             if changed == 0 && ctx.once().is_none() {
                 return Ok(0);
@@ -83,7 +94,8 @@ impl Commands {
         &self,
         ctx: &Context,
         affected: &Affected,
-        select: Option<Vec<usize>>,
+        (select, grows_by): (Option<Vec<usize>>, usize),
+        share: &mut Share<'_>,
     ) -> Result<Vec<RecordBatch>, Error> {
         let query = RecordQuery {
             filter: Some(affected.filter.clone()),
@@ -94,10 +106,11 @@ impl Commands {
         let scan = self.reader.scan(query);
         let mut batches = ctx.time_async(Stage::Engine, scan).await?;
         let mut found = Vec::new();
-        let (mut records, mut bytes) = (0, 0);
+        let (mut records, mut bytes) = (0, 0_usize);
         while let Some(batch) = ctx.time_async(Stage::Engine, batches.try_next()).await? {
             records += batch.num_rows() as u64;
             bytes += batch.get_array_memory_size();
+            bytes = bytes.saturating_add(batch.num_rows().saturating_mul(grows_by));
             if records > affected.affected_max {
                 drop(batches);
                 let most = affected.affected_max;
@@ -107,12 +120,20 @@ impl Commands {
             if bytes > self.limits.body_bytes_max {
                 let most = self.limits.body_bytes_max;
                 let message = format!(
-                    "the records that match take more than {most} bytes; change less at a time"
+                    "the records that match, as they are and as they would be, take more than \
+                     {most} bytes; change less at a time"
                 );
                 return Err(Error::TooLarge(message));
             }
+            share.set(bytes)?;
             found.push(batch);
         }
         Ok(found)
     }
+}
+
+/// Cuts a batch into pieces of at most so many records.
+fn pieces(batch: &RecordBatch, rows: usize) -> impl Iterator<Item = RecordBatch> {
+    let starts = (0..batch.num_rows()).step_by(rows);
+    starts.map(move |start| batch.slice(start, rows.min(batch.num_rows() - start)))
 }

@@ -21,8 +21,9 @@ impl Commands {
         let live = self.jobs.find(id);
         if end.is_some() {
             if let Some(live) = live {
-                // It only looks up what failed.
+                // It only looks up what failed, or has yet to learn of its end.
                 live.cancelled.cancel();
+                live.removed.cancel();
                 live.wait().await;
             }
             self.remove_job(id).await?;

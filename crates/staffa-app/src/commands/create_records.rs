@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use futures_util::StreamExt;
-use staffa_codec::decode::{EnvelopeDecoder, Shape};
+use staffa_codec::decode::{BatchDecoder, EnvelopeDecoder, Shape};
 use staffa_domain::{RecordId, SchemaSnapshot, WriteMode};
 
-use crate::body::{BodyError, ByteStream, SLICE_BYTES, slices};
+use crate::body::{BodyError, ByteStream, SLICE_BYTES};
 use crate::commands::create_record::{missing, wrong_shape};
 use crate::commands::sink::{Sink, SinkOptions};
 use crate::commands::{Commands, OnError};
@@ -75,6 +75,7 @@ impl Commands {
             enveloped: true,
         };
         let mut sink: Option<Sink<'_>> = None;
+        let mut share = ctx.share();
         let mut bytes = 0usize;
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
@@ -83,13 +84,18 @@ impl Commands {
                 let max_bytes = self.limits.body_bytes_max as u64;
                 return Err(BodyError::TooLarge { max_bytes }.into());
             }
-            for slice in slices(&chunk, SLICE_BYTES) {
+            let mut rest = chunk;
+            while !rest.is_empty() {
+                let most = sink.as_ref().map_or(SLICE_BYTES, Sink::piece_bytes);
+                let slice = rest.split_to(most.min(rest.len()));
                 ctx.time(Stage::Decode, || envelope.push(&slice))?;
-                if sink.is_none() && envelope.schema_name().is_some() {
-                    sink = Some(self.open_sink(ctx, &mut envelope, &options)?);
-                }
-                if let Some(sink) = sink.as_mut() {
-                    self.drain(&mut envelope, sink).await?;
+                share.set(envelope.held_bytes())?;
+                match sink.as_mut() {
+                    Some(sink) => self.drain(&mut envelope, sink).await?,
+                    None if envelope.schema_name().is_some() => {
+                        sink = Some(self.open_sink(ctx, &mut envelope, &options).await?);
+                    }
+                    None => {}
                 }
                 tokio::task::coop::consume_budget().await;
             }
@@ -100,6 +106,7 @@ impl Commands {
             return Err(wrong_shape("an array of records").into());
         }
         self.drain(&mut envelope, &mut sink).await?;
+        drop(share);
         let schema = Arc::clone(sink.schema());
         let (report, records) = sink.finish().await?;
         if report.failed > 0 {
@@ -115,7 +122,8 @@ impl Commands {
         })
     }
 
-    fn open_sink<'a>(
+    /// Reads what came before the schema's name was known.
+    async fn open_sink<'a>(
         &'a self,
         ctx: &'a Context,
         envelope: &mut EnvelopeDecoder,
@@ -123,8 +131,14 @@ impl Commands {
     ) -> Result<Sink<'a>, Error> {
         let name = envelope.schema_name().unwrap_or_default();
         let schema = self.catalog.get(name)?;
-        envelope.resolve(Arc::clone(&schema), self.limits.decode_options())?;
-        Ok(Sink::new(self, ctx, schema, options.clone()))
+        envelope.resolve_to(Arc::clone(&schema), self.limits.decode_options());
+        let mut sink = Sink::new(self, ctx, schema, options.clone());
+        let most = sink.piece_bytes();
+        while ctx.time(Stage::Decode, || envelope.read_on(most))? {
+            self.drain(envelope, &mut sink).await?;
+            tokio::task::coop::consume_budget().await;
+        }
+        Ok(sink)
     }
 
     async fn drain(

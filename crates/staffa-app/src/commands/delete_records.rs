@@ -25,7 +25,7 @@ impl Commands {
             Ok((0..found.num_rows()).filter_map(delete).collect())
         };
         let ids_alone = Some(Vec::new());
-        self.change_affected(ctx, affected, (ids_alone, &build))
+        self.change_affected(ctx, affected, (ids_alone, &build, 0))
             .await
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use staffa_codec::decode::{
-    BatchDecoder, Compression, CsvOptions, Decompressor, InputFormat, decoder,
+    BatchDecoder, Compression, CsvOptions, Decompressor, InputFormat, decoder, piece_bytes,
 };
 use staffa_domain::{RecordError, RecordId, WriteReceipt};
 
@@ -13,6 +13,7 @@ use crate::commands::sink::{Sink, SinkOptions};
 use crate::commands::{BulkMode, Commands, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::memory::Share;
 
 /// What one failed record does to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,15 +98,17 @@ impl Commands {
         let mut options = self.limits.decode_options();
         options.csv = request.csv.clone();
         options.parts = mode.takes_parts();
-        let plain = Plain {
-            decoder: decoder(request.format, Arc::clone(&schema), options),
-            bytes: 0,
-            bytes_max: request.body_bytes_max.unwrap_or(u64::MAX),
-        };
-        let decompressor = Decompressor::new(request.compression)?;
         let mut intake = Intake {
-            decompressor,
-            plain,
+            decompressor: Decompressor::new(request.compression)?,
+            piece_bytes: piece_bytes(&schema, options.parts),
+            unpacked: Unpacked {
+                bytes: Vec::new(),
+                read: 0,
+                total: 0,
+                max: request.body_bytes_max.unwrap_or(u64::MAX),
+            },
+            decoder: decoder(request.format, Arc::clone(&schema), options),
+            share: ctx.share(),
         };
         let options = SinkOptions {
             mode,
@@ -121,7 +124,10 @@ impl Commands {
             let mut rest = Some(&*chunk);
             while let Some(packed) = rest {
                 rest = ctx.time(Stage::Decode, || intake.push(packed))?;
-                drain(intake.plain.decoder.as_mut(), &mut sink).await?;
+                while ctx.time(Stage::Decode, || intake.read_on())? {
+                    drain(intake.decoder.as_mut(), &mut sink).await?;
+                    tokio::task::coop::consume_budget().await;
+                }
                 match rest {
                     // A few bytes may unpack to gigabytes: others get their turn meanwhile.
                     Some(_) => tokio::task::yield_now().await,
@@ -129,10 +135,15 @@ impl Commands {
                 }
             }
         }
+        intake.unpack_last()?;
+        while ctx.time(Stage::Decode, || intake.read_on())? {
+            drain(intake.decoder.as_mut(), &mut sink).await?;
+        }
         ctx.time(Stage::Decode, || intake.finish())?;
-        drain(intake.plain.decoder.as_mut(), &mut sink).await?;
+        drain(intake.decoder.as_mut(), &mut sink).await?;
         // Some formats are read as they are taken, so that only now all is known to be there.
-        intake.plain.decoder.finish()?;
+        intake.decoder.finish()?;
+        drop(intake);
         let (report, _) = sink.finish().await?;
         Ok(report)
     }
@@ -145,39 +156,71 @@ async fn drain(decoder: &mut dyn BatchDecoder, sink: &mut Sink<'_>) -> Result<()
     Ok(())
 }
 
-/// Unpacks and decodes.
-struct Intake {
+/// Unpacks and decodes, as much at a time as the records of a piece may come to.
+struct Intake<'c> {
     decompressor: Decompressor,
-    plain: Plain,
+    unpacked: Unpacked,
+    decoder: Box<dyn BatchDecoder>,
+    piece_bytes: usize,
+    /// What the decoder holds.
+    share: Share<'c>,
 }
 
-impl Intake {
-    /// Takes on a piece; answers what is left of the chunk, as the decompressor does.
+impl Intake<'_> {
+    /// Unpacks a piece, to be read; answers what is left of the chunk, as the decompressor does.
     fn push<'c>(&mut self, packed: &'c [u8]) -> Result<Option<&'c [u8]>, Error> {
         self.decompressor
-            .push(packed, |piece| self.plain.push(piece))
+            .push(packed, |piece| self.unpacked.push(piece))
+    }
+
+    /// Unpacks what was held back, to be read.
+    fn unpack_last(&mut self) -> Result<(), Error> {
+        self.decompressor.finish(|piece| self.unpacked.push(piece))
+    }
+
+    /// Reads on in what was unpacked; false where nothing of it is left.
+    fn read_on(&mut self) -> Result<bool, Error> {
+        let Some(piece) = self.unpacked.next(self.piece_bytes) else {
+            return Ok(false);
+        };
+        self.decoder.push(piece)?;
+        self.share.set(self.decoder.held_bytes())?;
+        Ok(true)
     }
 
     fn finish(&mut self) -> Result<(), Error> {
-        self.decompressor.finish(|piece| self.plain.push(piece))?;
-        Ok(self.plain.decoder.finish()?)
+        self.decoder.finish()?;
+        Ok(self.share.set(self.decoder.held_bytes())?)
     }
 }
 
-/// What was unpacked, and how much of it there may be.
-struct Plain {
-    decoder: Box<dyn BatchDecoder>,
-    bytes: u64,
-    bytes_max: u64,
+/// What was unpacked and not read yet, and how much of it there may be in all.
+struct Unpacked {
+    bytes: Vec<u8>,
+    read: usize,
+    total: u64,
+    max: u64,
 }
 
-impl Plain {
+impl Unpacked {
     fn push(&mut self, piece: &[u8]) -> Result<(), Error> {
-        self.bytes += piece.len() as u64;
-        if self.bytes > self.bytes_max {
-            let max_bytes = self.bytes_max;
+        self.total += piece.len() as u64;
+        if self.total > self.max {
+            let max_bytes = self.max;
             return Err(BodyError::TooLarge { max_bytes }.into());
         }
-        Ok(self.decoder.push(piece)?)
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn next(&mut self, most: usize) -> Option<&[u8]> {
+        if self.read == self.bytes.len() {
+            self.bytes.clear();
+            self.read = 0;
+            return None;
+        }
+        let start = self.read;
+        self.read = self.bytes.len().min(start.saturating_add(most));
+        Some(&self.bytes[start..self.read])
     }
 }

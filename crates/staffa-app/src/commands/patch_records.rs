@@ -41,6 +41,7 @@ impl Commands {
             };
             Ok(next.singles().enumerate().map(replace).collect())
         };
-        self.change_affected(ctx, affected, (None, &build)).await
+        self.change_affected(ctx, affected, (None, &build, patch.bytes()))
+            .await
     }
 }

@@ -10,11 +10,13 @@ mod view;
 
 use bytes::Bytes;
 use staffa_codec::decode::{Step, TransactionReader, Verb};
+use staffa_domain::batch::bytes_of;
 use staffa_domain::{RecordId, StorageError};
 
 use crate::commands::Commands;
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::memory::Share;
 use crate::once::Done;
 use crate::queries::RecordView;
 
@@ -42,7 +44,7 @@ impl Commands {
         body: &Bytes,
     ) -> Result<Vec<StepResult>, Error> {
         let steps = self.read_steps(ctx, body).await?;
-        let prepared = self.prepare_steps(ctx, steps).await?;
+        let (prepared, share) = self.prepare_steps(ctx, steps).await?;
         for _ in 0..=self.limits.retries_max {
             let plan = Planner::new(self, ctx).plan(&prepared).await?;
             if plan.operations.is_empty() && ctx.once().is_none() {
@@ -51,6 +53,8 @@ impl Commands {
             let done = Done::Steps(&plan.results);
             match self.execute(ctx, plan.operations, done).await {
                 Ok(_) => {
+                    share.keep();
+                    plan.share.keep();
                     let changed = plan.results.iter();
                     ctx.count_records(changed.filter(|result| result.id.is_some()).count());
                     return Ok(plan.results);
@@ -73,21 +77,26 @@ impl Commands {
         Ok(steps)
     }
 
-    async fn prepare_steps<'b>(
+    async fn prepare_steps<'b, 'c>(
         &self,
-        ctx: &Context,
+        ctx: &'c Context,
         steps: Vec<Step<'b>>,
-    ) -> Result<Vec<Prepared<'b>>, Error> {
+    ) -> Result<(Vec<Prepared<'b>>, Share<'c>), Error> {
+        let mut share = ctx.share();
         let mut prepared = Vec::with_capacity(steps.len());
         for (index, step) in steps.into_iter().enumerate() {
             let schema = self
                 .catalog
                 .get(&step.schema)
                 .map_err(|error| error.in_operation(index, "/schema"))?;
-            prepared.push(ctx.time(Stage::Decode, || Prepared::new(index, step, schema))?);
+            let step = ctx.time(Stage::Decode, || Prepared::new(index, step, schema))?;
+            if let Some(decoded) = &step.decoded {
+                share.set(share.bytes() + bytes_of(&decoded.properties))?;
+            }
+            prepared.push(step);
             tokio::task::coop::consume_budget().await;
         }
-        Ok(prepared)
+        Ok((prepared, share))
     }
 }
 

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, new_null_array};
+use staffa_codec::decode::piece_bytes;
+use staffa_domain::batch::bytes_of;
 use staffa_domain::error::UniqueViolation;
 use staffa_domain::ports::WriteSession;
 use staffa_domain::{
@@ -18,6 +20,7 @@ use staffa_domain::{
 use crate::commands::{Commands, CreatedRecords, IngestReport, OnError, Return};
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::memory::Share;
 use crate::once::{Done, Once, Told};
 
 /// How many batches a session takes before it says what became of the first.
@@ -42,6 +45,10 @@ pub(super) struct Sink<'a> {
     schema: Arc<SchemaSnapshot>,
     options: SinkOptions,
     held: Option<StampedBatch>,
+    /// What this takes, and what it takes with the one before it, which may still wait for the
+    /// engine; nothing where both are kept for the answer.
+    held_bytes: usize,
+    pending: Share<'a>,
     session: Option<Box<dyn WriteSession>>,
     /// What the session was given last: where it fails at one record, it is looked at again.
     recent: VecDeque<StampedBatch>,
@@ -50,6 +57,8 @@ pub(super) struct Sink<'a> {
     taken: Option<UniqueViolation>,
     report: IngestReport,
     stored: Vec<RecordBatch>,
+    /// What these take.
+    share: Share<'a>,
 }
 
 impl<'a> Sink<'a> {
@@ -65,12 +74,20 @@ impl<'a> Sink<'a> {
             schema,
             options,
             held: None,
+            held_bytes: 0,
+            pending: ctx.share(),
             session: None,
             recent: VecDeque::new(),
             taken: None,
             report: IngestReport::default(),
             stored: Vec::new(),
+            share: ctx.share(),
         }
+    }
+
+    /// How many bytes of a body are to be decoded before the batches are put.
+    pub(super) fn piece_bytes(&self) -> usize {
+        piece_bytes(&self.schema, self.options.mode.takes_parts())
     }
 
     /// The schema that the records belong to.
@@ -98,11 +115,19 @@ impl<'a> Sink<'a> {
         match self.options.returning {
             Return::None => {}
             Return::Ids => self.check_returned()?,
-            Return::Records if self.taken.is_some() => self.stored = Vec::new(),
-            Return::Records => self.stored.push(stamped.records().clone()),
+            Return::Records if self.taken.is_some() => {
+                self.stored = Vec::new();
+                self.share.set(0)?;
+            }
+            Return::Records => self.keep(stamped.records())?,
         }
         if self.knows_ids() {
             self.report.ids.extend(ids);
+        }
+        if self.options.returning != Return::Records {
+            let bytes = bytes_of(stamped.records().columns());
+            self.pending.set(self.held_bytes + bytes)?;
+            self.held_bytes = bytes;
         }
         match self.held.replace(stamped) {
             Some(earlier) => self.append(earlier).await,
@@ -143,6 +168,7 @@ impl<'a> Sink<'a> {
         let changed = receipt.inserted + receipt.updated + receipt.deleted;
         let changed = usize::try_from(changed).unwrap_or(usize::MAX);
         self.ctx.count_records(changed);
+        self.share.keep();
         Ok((report, self.stored))
     }
 
@@ -178,6 +204,22 @@ impl<'a> Sink<'a> {
         }
         let message = format!("return=ids answers with at most {most} ids; send less at a time");
         Err(Error::TooLarge(message))
+    }
+
+    /// Keeps records for the answer.
+    fn keep(&mut self, records: &RecordBatch) -> Result<(), Error> {
+        let most = self.commands.limits.body_bytes_max;
+        let bytes = self.share.bytes() + bytes_of(records.columns());
+        if bytes > most {
+            let message = format!(
+                "the records of the answer take more than {most} bytes; send less at a time, or \
+                 ask for return=ids"
+            );
+            return Err(Error::TooLarge(message));
+        }
+        self.share.set(bytes)?;
+        self.stored.push(records.clone());
+        Ok(())
     }
 
     fn note(&mut self, errors: Vec<RecordError>) {
@@ -272,6 +314,7 @@ impl<'a> Sink<'a> {
             mode: self.options.mode.clone(),
             on_refusal,
             tells_ids: self.options.returning == Return::Ids && !self.knows_ids(),
+            turn_within: ctx.turn_within(),
         };
         async move {
             let begin = commands.writer.begin(&schema, options);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use staffa_domain::error::Unavailable;
@@ -207,6 +207,10 @@ pub(crate) struct Live {
     /// The version of the stored record; held while that is written.
     pub(super) version: tokio::sync::Mutex<i64>,
     pub(crate) cancelled: CancellationToken,
+    /// It is removed with its files, though it has ended.
+    pub(crate) removed: CancellationToken,
+    /// Its end is stored; what failed may still be looked up.
+    ended: AtomicBool,
     over: watch::Sender<bool>,
 }
 
@@ -219,6 +223,8 @@ impl Live {
             progress: Mutex::default(),
             version: tokio::sync::Mutex::new(head.version),
             cancelled: CancellationToken::new(),
+            removed: CancellationToken::new(),
+            ended: AtomicBool::new(false),
             over: watch::Sender::new(false),
             head,
             change,
@@ -291,7 +297,17 @@ impl Live {
         self.head_now().job(None)
     }
 
-    /// Returns once it is over here.
+    /// Its end is stored.
+    pub(super) fn set_ended(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Whether its end is stored, and tells how it fared.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Returns once it is over here: with its files in order.
     pub(crate) async fn wait(&self) {
         let mut over = self.over.subscribe();
         // The sender is a part of this, so that it cannot go first.

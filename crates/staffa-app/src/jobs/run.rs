@@ -1,11 +1,13 @@
 //! One job from its place in the queue to its end.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use staffa_domain::error::{Unavailable, UniqueViolation};
 use staffa_domain::ports::{SchemaChange, SpoolPart, Spooled};
 use staffa_domain::{
@@ -114,10 +116,8 @@ impl Commands {
         };
         match self.run_until_it_ends(live).await {
             Run::Ended => {
-                if let Err(error) = self.settle_files(live.id()).await {
-                    let job = live.id();
-                    tracing::warn!(%job, %error, "the files of the job are looked after later");
-                }
+                live.set_ended();
+                self.settle_ended(live).await;
             }
             Run::Cut => {}
             Run::Again(error) => {
@@ -126,6 +126,21 @@ impl Commands {
             }
         }
         drop(permit);
+    }
+
+    /// Looks after the files of a job that has ended, unless it is removed, or the process ends:
+    /// the next one looks after them then.
+    async fn settle_ended(&self, live: &Live) {
+        let settled = tokio::select! {
+            biased;
+            () = live.removed.cancelled() => return,
+            () = self.jobs.cut.cancelled() => return,
+            settled = self.settle_files(live.id()) => settled,
+        };
+        if let Err(error) = settled {
+            let job = live.id();
+            tracing::warn!(%job, %error, "the files of the job are looked after later");
+        }
     }
 
     async fn run_until_it_ends(&self, live: &Arc<Live>) -> Run {
@@ -155,11 +170,19 @@ impl Commands {
 
     /// Runs it; `is_last` where an error that may pass is its end all the same.
     async fn run_once(&self, live: &Arc<Live>, is_last: bool) -> Run {
-        let done = match &live.head.request {
-            JobRequest::Ingest(request) => self.try_job(live, request).await,
-            JobRequest::Change(request) => self.try_change(live, request).await,
+        let work = async {
+            match &live.head.request {
+                JobRequest::Ingest(request) => self.try_job(live, request).await,
+                JobRequest::Change(request) => self.try_change(live, request).await,
+            }
         };
-        match done {
+        let run = AssertUnwindSafe(work).catch_unwind();
+        let run = run.await.unwrap_or_else(|panic| {
+            // Whatever it was about to store is rolled back with it.
+            let text = panic_text(panic.as_ref());
+            Err(StorageError::internal(format!("the run of a job panicked: {text}")).into())
+        });
+        match run {
             Ok(()) => Run::Ended,
             // The next process may do better.
             Err(Error::Storage(StorageError::Unavailable(Unavailable::Draining))) => Run::Cut,
@@ -298,6 +321,12 @@ impl Live {
     pub(crate) fn cancelled_end(&self) -> End {
         self.end(JobState::Cancelled, self.started().tally())
     }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message")
 }
 
 /// Why a spooled body could not be read.

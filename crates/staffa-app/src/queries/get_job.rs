@@ -21,7 +21,7 @@ impl Queries {
             let _ = tokio::time::timeout(wait, live.wait()).await;
         }
         // Its own end, if it comes meanwhile, is stored before it leaves this process.
-        if let Some(live) = live() {
+        if let Some(live) = live().filter(|live| !live.has_ended()) {
             return Ok(live.job());
         }
         let found = find(&self.catalog, &*self.reader, id);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -13,6 +14,9 @@ use crate::context::{Context, Stage};
 use crate::error::Error;
 use crate::jobs::find;
 use crate::queries::Queries;
+
+/// How long is waited for the records of a job that has just ended to be looked up.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The lines of an error file, as bytes.
 pub struct ErrorLines {
@@ -36,8 +40,12 @@ impl Queries {
     /// record as it was given. No lines where nothing is wrong.
     pub async fn read_job_errors(&self, ctx: &Context, id: RecordId) -> Result<ErrorLines, Error> {
         let jobs = self.jobs.as_ref().ok_or(Error::JobNotFound)?;
-        if jobs.find(id).is_some() {
-            return Err(Error::JobUnderWay);
+        if let Some(live) = jobs.find(id) {
+            if !live.has_ended() {
+                return Err(Error::JobUnderWay);
+            }
+            let looked_up = tokio::time::timeout(PATIENCE, live.wait()).await;
+            looked_up.map_err(|_| Error::JobUnderWay)?;
         }
         let found = find(&self.catalog, &*self.reader, id);
         let found = ctx.time_async(Stage::Engine, found).await?;

@@ -68,6 +68,16 @@ impl App {
         (Self::over(storage).await, gate)
     }
 
+    /// With another writer around the engine's own, over this spool.
+    pub(crate) async fn with_writer_over<W: RecordWriter>(
+        spool: MemorySpool,
+        wrap: impl FnOnce(Arc<dyn RecordWriter>) -> W,
+    ) -> Self {
+        let mut storage = MemoryEngine::open();
+        storage.writer = Arc::new(wrap(storage.writer));
+        Self::at(storage, spool, (CREATED, 1)).await
+    }
+
     async fn over(storage: Storage) -> Self {
         Self::at(storage, MemorySpool::default(), (CREATED, 1)).await
     }

@@ -1,6 +1,7 @@
 //! Jobs: their ends, their error files, cancelling them, and what a restart makes of them.
 
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -14,6 +15,7 @@ use staffa_domain::{RecordId, StorageError};
 use staffa_testkit::MemorySpool;
 
 use crate::app::{self, App, body, ctx, cut_body};
+use crate::watched::{Doing, Watched};
 
 const LONG: Duration = Duration::from_secs(60);
 const DAY: i64 = 24 * 3_600_000_000;
@@ -259,6 +261,96 @@ async fn a_cancelled_job_stores_nothing() {
     assert!(app.is_gone(running).await);
     let error = app.commands.cancel_job(&ctx(), running).await;
     assert!(matches!(error, Err(Error::JobNotFound)), "{error:?}");
+}
+
+/// An app whose spool gives nothing more of any body once the end of a job is stored.
+async fn held_up_at_the_end() -> App {
+    let spool = MemorySpool::default();
+    let held = spool.clone();
+    let watch = move |schema: &str, doing| {
+        if schema == "_job_ends" && doing == Doing::Done {
+            held.let_read(0);
+        }
+    };
+    App::with_writer_over(spool, |inner| Watched::new(inner, watch)).await
+}
+
+#[tokio::test]
+async fn a_job_has_ended_once_its_end_is_stored() {
+    let app = held_up_at_the_end().await;
+    let id = app.start("{}\n", OnError::Abort).await;
+    let job = loop {
+        let job = app.job(id).await;
+        if job.state.is_end() {
+            break job;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((job.state, job.tally.failed), (JobState::Failed, 1));
+    // Who asks for its errors gets them whole.
+    let errors = async { app.errors(id).await };
+    let let_on = async { app.spool.let_read(u64::MAX) };
+    let (errors, ()) = tokio::join!(errors, let_on);
+    assert_eq!(errors[0]["row"], json!({}));
+}
+
+#[tokio::test]
+async fn a_job_is_removed_while_its_failed_records_are_looked_up() {
+    let app = held_up_at_the_end().await;
+    let id = app.start("{}\n", OnError::Abort).await;
+    while !app.job(id).await.state.is_end() {
+        tokio::task::yield_now().await;
+    }
+    let context = ctx();
+    let removed = tokio::time::timeout(LONG, app.commands.cancel_job(&context, id)).await;
+    assert_eq!(removed.expect("it waits for nothing").unwrap(), None);
+    assert!(app.is_gone(id).await);
+    assert_eq!(app.files().await, []);
+    assert_eq!(app.commands.jobs().count(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_job_whose_run_panics_fails() {
+    let watch = |schema: &str, doing| {
+        let is_begun = schema == "orders" && matches!(doing, Doing::Begin(_));
+        assert!(!is_begun, "out of order");
+    };
+    let app =
+        App::with_writer_over(MemorySpool::default(), |inner| Watched::new(inner, watch)).await;
+    let id = app.start(&many(20_000), OnError::Abort).await;
+    let job = app.ended(id).await;
+    assert_eq!(job.state, JobState::Failed);
+    let failure = job.failure.unwrap();
+    assert_eq!(failure.detail, "the engine failed");
+    assert_eq!(app.count("orders").await, 0);
+    assert_eq!(app.files().await, []);
+    assert_eq!(app.commands.jobs().count(), (0, 0));
+    // The others are run.
+    let next = app.start(&many(1), OnError::Abort).await;
+    assert_eq!(app.ended(next).await.state, JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_job_waits_for_its_turn_and_a_request_only_so_long() {
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&begun);
+    let watch = move |_: &str, doing| {
+        if let Doing::Begin(within) = doing {
+            seen.lock().unwrap().push(within);
+        }
+    };
+    let app = App::with_writer_over(MemorySpool::default(), |inner| Watched::new(inner, watch));
+    let app = app.await;
+    let id = app.start(&many(20_000), OnError::Abort).await;
+    assert_eq!(app.ended(id).await.state, JobState::Succeeded);
+    let patience = Duration::from_secs(7);
+    let asked = ctx().taking_turns_within(patience);
+    let more = many(20_000).replace("A-", "B-");
+    let more = app
+        .commands
+        .ingest_records(&asked, request(&more, OnError::Abort));
+    assert_eq!(more.await.unwrap().receipt.inserted, 20_000);
+    assert_eq!(*begun.lock().unwrap(), [None, Some(patience)]);
 }
 
 #[tokio::test]

@@ -17,3 +17,4 @@ mod pages;
 mod reuse;
 mod rival;
 mod transactions;
+mod watched;

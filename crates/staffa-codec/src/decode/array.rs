@@ -324,6 +324,10 @@ impl BatchDecoder for ArrayDecoder {
         self.reader.rows.take()
     }
 
+    fn held_bytes(&self) -> usize {
+        self.tail.capacity()
+    }
+
     fn finish(&mut self) -> Result<(), DecodeError> {
         self.end()?;
         self.reader.rows.flush_last();

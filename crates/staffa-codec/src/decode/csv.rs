@@ -168,6 +168,10 @@ impl BatchDecoder for CsvDecoder {
         self.rows.rows.take()
     }
 
+    fn held_bytes(&self) -> usize {
+        self.tail.capacity()
+    }
+
     fn finish(&mut self) -> Result<(), DecodeError> {
         self.end()?;
         self.rows.rows.flush_last();

@@ -60,9 +60,11 @@ pub struct EnvelopeDecoder {
     shape: Option<Shape>,
     target: Option<(Arc<SchemaSnapshot>, DecodeOptions)>,
     inner: Option<ArrayDecoder>,
-    /// Records that came before the schema's name, and where they start.
+    /// Records that came before the schema's name, where they start, and how much of them was
+    /// read since.
     kept: Vec<u8>,
     kept_at: u64,
+    kept_read: usize,
     /// What was pushed after the name was known and before it was resolved.
     pending: Vec<u8>,
     buffer_max: usize,
@@ -85,6 +87,7 @@ impl EnvelopeDecoder {
             inner: None,
             kept: Vec::new(),
             kept_at: 0,
+            kept_read: 0,
             pending: Vec::new(),
             buffer_max,
             offset: 0,
@@ -108,19 +111,39 @@ impl EnvelopeDecoder {
         schema: Arc<SchemaSnapshot>,
         options: DecodeOptions,
     ) -> Result<(), DecodeError> {
+        self.resolve_to(schema, options);
+        while self.read_on(usize::MAX)? {}
+        Ok(())
+    }
+
+    /// Says which schema the name stands for. What had to wait for it is to be read by
+    /// [`EnvelopeDecoder::read_on`] before anything else is pushed.
+    pub fn resolve_to(&mut self, schema: Arc<SchemaSnapshot>, options: DecodeOptions) {
         self.target = Some((schema, options));
         if !self.kept.is_empty() {
             self.start_inner(self.kept_at);
-            self.read_kept()?;
         }
-        let pending = std::mem::take(&mut self.pending);
-        let read = self.read(&pending)?;
-        debug_assert_eq!(
-            read,
-            pending.len(),
-            "nothing waits once the schema is known"
-        );
-        Ok(())
+    }
+
+    /// Reads at most `most` bytes of what had to wait for the schema; false where nothing of it
+    /// is left.
+    pub fn read_on(&mut self, most: usize) -> Result<bool, DecodeError> {
+        if self.kept_read < self.kept.len() {
+            self.read_kept(most)?;
+            return Ok(true);
+        }
+        self.kept = Vec::new();
+        self.kept_read = 0;
+        if self.pending.is_empty() {
+            return Ok(false);
+        }
+        let mut pending = std::mem::take(&mut self.pending);
+        let now = most.min(pending.len());
+        let read = self.read(&pending[..now])?;
+        debug_assert_eq!(read, now, "nothing waits once the schema is known");
+        pending.drain(..now);
+        self.pending = pending;
+        Ok(true)
     }
 
     /// What `data` is, once it has begun.
@@ -296,12 +319,14 @@ impl EnvelopeDecoder {
         Ok(read)
     }
 
-    fn read_kept(&mut self) -> Result<(), DecodeError> {
-        let kept = std::mem::take(&mut self.kept);
+    fn read_kept(&mut self, most: usize) -> Result<(), DecodeError> {
+        let rest = &self.kept[self.kept_read..];
+        let now = &rest[..most.min(rest.len())];
         if let Some(inner) = &mut self.inner {
             let shape = self.shape;
-            inner.push(&kept).map_err(|e| within_data(e, shape))?;
+            inner.push(now).map_err(|e| within_data(e, shape))?;
         }
+        self.kept_read += now.len();
         Ok(())
     }
 
@@ -383,6 +408,11 @@ impl BatchDecoder for EnvelopeDecoder {
 
     fn take(&mut self) -> Option<DecodedBatch> {
         Self::take(self)
+    }
+
+    fn held_bytes(&self) -> usize {
+        let inner = self.inner.as_ref().map_or(0, BatchDecoder::held_bytes);
+        self.kept.capacity() + self.pending.capacity() + inner
     }
 
     fn finish(&mut self) -> Result<(), DecodeError> {

@@ -8,28 +8,29 @@ use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow_select::take::take;
 
 use staffa_domain::DecodedBatch;
+use staffa_domain::batch::bytes_of;
 use staffa_domain::record::system;
 use staffa_domain::schema::{PropertyType, SchemaSnapshot};
 
 use super::array::ArrayDecoder;
 use super::cursor::{Cursor, unescape};
 use super::frame::Framer;
-use super::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
+use super::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions, options_of_one};
 
 /// A patch, read once, for any number of records.
 #[derive(Debug)]
 pub struct MergePatch {
     /// What it gives, as a part of one record.
     part: DecodedBatch,
+    bytes: usize,
 }
 
 impl MergePatch {
     /// Reads a patch of records of one schema.
     pub fn read(schema: Arc<SchemaSnapshot>, patch: &[u8]) -> Result<Self, DecodeError> {
         let options = DecodeOptions {
-            record_bytes_max: usize::MAX,
             parts: true,
-            ..DecodeOptions::default()
+            ..options_of_one()
         };
         let mut decoder = ArrayDecoder::single(schema, options);
         decoder.push(patch)?;
@@ -37,12 +38,19 @@ impl MergePatch {
         let part = decoder.take();
         let part =
             part.ok_or_else(|| DecodeError::new(DecodeErrorCode::Truncated, "the body is empty"))?;
-        Ok(Self { part })
+        let bytes = bytes_of(&part.properties);
+        Ok(Self { part, bytes })
     }
 
     /// What it gives, as a part of one record, with all that is wrong in it.
     pub fn part(&self) -> DecodedBatch {
         self.part.clone()
+    }
+
+    /// How much more each record may take that it is applied to: what it gives is repeated in
+    /// all of them.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Applies it to records that have the record layout. The results are whole records, to

@@ -145,6 +145,10 @@ impl BatchDecoder for NdJsonDecoder {
         self.reader.rows.take()
     }
 
+    fn held_bytes(&self) -> usize {
+        self.tail.capacity()
+    }
+
     fn finish(&mut self) -> Result<(), DecodeError> {
         self.end()?;
         self.reader.rows.flush_last();

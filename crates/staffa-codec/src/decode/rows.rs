@@ -9,14 +9,22 @@ use arrow_buffer::BooleanBufferBuilder;
 use staffa_domain::batch::{Given, Origin};
 use staffa_domain::error::RecordErrorCode;
 use staffa_domain::schema::{Property, SchemaSnapshot, UnknownProperties};
-use staffa_domain::value::Value;
 use staffa_domain::{DecodedBatch, RecordError};
 
 use super::DecodeOptions;
 use super::column::Column;
+use super::width::{default_bytes, fixed_bytes};
 
 /// The most errors that are told of one record.
 const RECORD_ERRORS_MAX: usize = 100;
+
+/// A batch ends after the record with which there are as many errors: each takes far more than
+/// the text that it is about.
+const BATCH_ERRORS_MAX: usize = 8_192;
+
+/// How much more than its input a batch may take in places for its values, which wide schemas
+/// have many of.
+const FIXED_PER_INPUT: usize = 4;
 
 /// Offsets within a batch are 32-bit: no record may come near that.
 const RECORD_BYTES_LIMIT: usize = 1 << 30;
@@ -39,6 +47,8 @@ pub(super) struct Rows {
     first: u64,
     len: usize,
     bytes: usize,
+    /// What each default takes.
+    default_bytes: Vec<usize>,
     /// The line on which the current record starts.
     pub(super) line: Option<u64>,
     ready: VecDeque<DecodedBatch>,
@@ -51,6 +61,9 @@ impl Rows {
         lines: bool,
     ) -> Self {
         options.record_bytes_max = options.record_bytes_max.min(RECORD_BYTES_LIMIT);
+        let fixed_max = options.batch_bytes.saturating_mul(FIXED_PER_INPUT);
+        let rows_max = fixed_max / fixed_bytes(&schema).max(1);
+        options.batch_rows = options.batch_rows.min(rows_max).max(1);
         let properties = &schema.schema().properties;
         let capacity = options.batch_rows.min(FIRST_CAPACITY);
         let column = |property: &Property| Column::new(&property.property_type, capacity);
@@ -64,6 +77,7 @@ impl Rows {
             first: 0,
             len: 0,
             bytes: 0,
+            default_bytes: properties.iter().map(default_bytes).collect(),
             line: None,
             ready: VecDeque::new(),
             schema,
@@ -121,10 +135,8 @@ impl Rows {
         }
         match &self.schema.schema().properties[position].default {
             Some(value) => {
-                if let Value::String(text) | Value::Object(text) = value {
-                    // Defaults fill a batch too, though they are no input.
-                    self.bytes += text.len();
-                }
+                // Defaults fill a batch too, though they are no input.
+                self.bytes += self.default_bytes[position];
                 self.columns[position].push(value);
             }
             None => self.columns[position].push_null(),
@@ -140,7 +152,10 @@ impl Rows {
             lines.push(line);
         }
         self.errors_before = self.errors.len();
-        if self.len >= self.options.batch_rows || self.bytes >= self.options.batch_bytes {
+        if self.len >= self.options.batch_rows
+            || self.bytes >= self.options.batch_bytes
+            || self.errors.len() >= BATCH_ERRORS_MAX
+        {
             self.flush(false);
         }
     }

@@ -11,6 +11,7 @@ mod merge;
 mod parquet;
 mod parts;
 mod raw;
+mod sizes;
 mod transaction;
 
 use std::sync::Arc;

@@ -192,8 +192,8 @@ impl Source {
             let left = left.checked_sub(piece.len() as u64);
             self.left = Some(left.ok_or(BodyError::TooLarge { max_bytes })?);
         }
-        if self.is_held && !self.exchange.hold(piece.len()) {
-            return Err(BodyError::NoRoom);
+        if self.is_held {
+            self.exchange.context.hold(piece.len())?;
         }
         Ok(piece)
     }

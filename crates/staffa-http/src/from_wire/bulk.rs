@@ -51,7 +51,11 @@ pub(crate) fn create_records(
     let errors_max = errors_max(&params)?;
     require_json(request.headers())?;
     Ok(CreateRecords {
-        body: open_held(request, body_bytes_max as u64)?,
+        body: match returning {
+            // They lie in memory a second time once they are told.
+            Return::Records => open_held(request, body_bytes_max as u64)?,
+            Return::None | Return::Ids => open(request, Some(body_bytes_max as u64))?,
+        },
         returning,
         errors_max,
     })
@@ -88,8 +92,8 @@ pub(crate) fn ingest_records(
         returning,
         body_bytes_max,
         body: match (format, held_bytes_max) {
-            // Its index is at its end, so that it lies in memory as a whole.
-            (InputFormat::Parquet, Some(most)) => open_held(request, most as u64)?,
+            // Its index is at its end, so that it lies in memory as a whole, where it is counted.
+            (InputFormat::Parquet, Some(most)) => open(request, Some(most as u64))?,
             _ => open(request, body_bytes_max)?,
         },
     })

@@ -1,7 +1,7 @@
 //! Samples from which a schema is proposed, and the form of the answer.
 
 use axum::extract::Request;
-use staffa_app::{BodyError, Error, InferSchema, SampleSize};
+use staffa_app::{Error, InferSchema, SampleSize};
 use staffa_codec::decode::InputFormat;
 
 use super::accept::{best, refuse};
@@ -44,9 +44,8 @@ pub(crate) fn infer_schema(
     let format = format(request.headers())?;
     let csv = csv(&params, format)?;
     let compression = compression(request.headers())?;
-    if !call.exchange.hold(HELD_BYTES) {
-        return Err(Error::Body(BodyError::NoRoom).into());
-    }
+    let held = call.exchange.context.hold(HELD_BYTES);
+    held.map_err(Error::Body)?;
     Ok(InferSchema {
         name: params.get("name").unwrap_or(NAME).to_owned(),
         format,

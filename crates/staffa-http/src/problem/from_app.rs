@@ -154,7 +154,7 @@ fn broken_body(error: &BodyError) -> Problem {
     let code = match error {
         BodyError::Lost => return Problem::internal(error),
         BodyError::NoRoom => return Problem::overloaded(&error.to_string()).close(),
-        BodyError::TooLarge { .. } => Code::PAYLOAD_TOO_LARGE,
+        BodyError::TooLarge { .. } | BodyError::TooMuch { .. } => Code::PAYLOAD_TOO_LARGE,
         BodyError::TimedOut | BodyError::Disconnected => Code::MALFORMED_JSON,
     };
     Problem::new(code, error.to_string()).close()

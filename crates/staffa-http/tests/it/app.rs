@@ -52,6 +52,13 @@ impl App {
         Self::of(MemoryEngine::open(), defaults, |_| ()).await
     }
 
+    /// The API over orders, within limits that are the default.
+    pub(crate) async fn unlimited(change: impl FnOnce(&mut ApiState)) -> Self {
+        let declared = vec![schemas::orders().schema().clone()];
+        let defaults = (declared, Limits::default());
+        Self::of(MemoryEngine::open(), defaults, change).await
+    }
+
     async fn of(
         storage: Storage,
         (declared, limits): (Vec<Schema>, Limits),

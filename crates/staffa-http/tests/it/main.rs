@@ -11,6 +11,7 @@ mod frame;
 mod http1;
 mod http2;
 mod infer;
+mod memory;
 mod once;
 mod questions;
 mod records;

@@ -154,7 +154,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "limits.bodies_bytes_max",
         BYTES,
         Machine::bodies_memory,
-        "Bytes of such bodies of all requests; a quarter of the machine's memory by default",
+        "Bytes of such bodies and what is made of them, of all requests; a quarter of the machine's memory by default",
     ),
     setting(
         "limits.record_bytes_max",

@@ -35,7 +35,8 @@ macro_rules! storage_conformance {
                 a_duplicate_undoes_the_session, a_large_session_is_whole,
                 settling_tells_what_the_commit_will, further_records_join_the_commit,
                 a_taken_further_record_undoes_the_session,
-                an_undone_session_adds_nothing_further;
+                an_undone_session_adds_nothing_further,
+                who_does_not_wait_is_refused;
             modes: upsert_adds_or_replaces, ignore_keeps_the_first, update_sets_what_is_given,
                 each_record_sets_its_own, parts_need_their_key_alone, delete_removes_by_key, a_missing_key_undoes_the_session,
                 later_records_see_earlier_ones, an_upsert_keeps_other_unique_values;

@@ -127,6 +127,7 @@ fn options() -> BoxedStrategy<WriteOptions> {
             mode,
             on_refusal,
             tells_ids,
+            turn_within: None,
         })
         .boxed()
 }

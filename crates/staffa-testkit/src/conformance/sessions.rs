@@ -1,7 +1,9 @@
 //! Sessions: one atomic write of any size.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use staffa_domain::error::Unavailable;
 use staffa_domain::ports::Storage;
 use staffa_domain::{
     OnRefusal, Operation, PropertyType, Schema, SchemaName, SchemaSnapshot, StorageError, Value,
@@ -282,4 +284,36 @@ async fn notes(storage: &Storage) -> Arc<SchemaSnapshot> {
     let schema = Arc::new(SchemaSnapshot::first(schema));
     create(storage, &schema).await;
     schema
+}
+
+/// Where an engine carries out a few sessions at a time, one that may not wait is refused while
+/// these last, and one that may gets its turn after them.
+pub async fn who_does_not_wait_is_refused(storage: Storage) {
+    /// An engine that opens as many has no such places.
+    const MANY: usize = 16;
+    let schema = three_orders(&storage).await;
+    let at_once = WriteOptions {
+        turn_within: Some(Duration::ZERO),
+        ..WriteOptions::default()
+    };
+    let mut open = Vec::new();
+    while open.len() < MANY {
+        match storage.writer.begin(&schema, at_once.clone()).await {
+            Ok(session) => open.push(session),
+            Err(StorageError::Unavailable(Unavailable::Overloaded)) => break,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!(!open.is_empty(), "the first has no one to wait for");
+    let patient = storage.writer.begin(&schema, WriteOptions::default());
+    let patient = async {
+        let mut session = patient.await.expect("its turn");
+        let one = batch(&schema, 5, vec![row! { reference: "x" }]);
+        session.append(one).await.expect("a batch");
+        session.commit(Vec::new()).await.expect("a commit")
+    };
+    let leave = async { drop(open) };
+    let (receipt, ()) = tokio::join!(patient, leave);
+    assert_eq!(receipt.inserted, 1);
+    assert_eq!(all(&storage, &schema).await.len(), 4);
 }

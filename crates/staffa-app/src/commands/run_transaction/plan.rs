@@ -10,6 +10,7 @@ use staffa_codec::decode::{
 use staffa_codec::encode::{JsonRecordEncoder, Shape};
 use staffa_codec::question::{self, QuestionProblem};
 
+use staffa_domain::batch::bytes_of;
 use staffa_domain::query::{Comparison, Test};
 use staffa_domain::{
     DecodedBatch, Field, Filter, Operation, RecordId, SchemaSnapshot, StampedBatch, StorageError,
@@ -22,6 +23,7 @@ use crate::commands::Commands;
 use crate::commands::read_modify_write::refuse_append_only;
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::memory::Share;
 use crate::queries::RecordView;
 
 /// One operation with its schema, and its data where that points at nothing.
@@ -108,11 +110,13 @@ pub(super) enum Source {
 }
 
 /// What the engine is to do: one operation, one source and one result for each step.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
+#[derive(Debug)]
+pub(super) struct Plan<'p> {
     pub(super) operations: Vec<Operation>,
     pub(super) sources: Vec<Source>,
     pub(super) results: Vec<StepResult>,
+    /// What these take.
+    pub(super) share: Share<'p>,
 }
 
 /// Plans one transaction.
@@ -125,7 +129,7 @@ pub(super) struct Planner<'p> {
     named: HashMap<String, Vec<u8>>,
     /// How many bytes references may still stand for.
     bytes_left: usize,
-    plan: Plan,
+    plan: Plan<'p>,
 }
 
 impl<'p> Planner<'p> {
@@ -137,11 +141,16 @@ impl<'p> Planner<'p> {
             view: View::new(commands, ctx),
             named: HashMap::new(),
             bytes_left: commands.limits.body_bytes_max,
-            plan: Plan::default(),
+            plan: Plan {
+                operations: Vec::new(),
+                sources: Vec::new(),
+                results: Vec::new(),
+                share: ctx.share(),
+            },
         }
     }
 
-    pub(super) async fn plan(mut self, steps: &[Prepared<'_>]) -> Result<Plan, Error> {
+    pub(super) async fn plan(mut self, steps: &[Prepared<'_>]) -> Result<Plan<'p>, Error> {
         self.view.prefetch(steps).await?;
         for step in steps {
             match step.step.verb {
@@ -162,8 +171,7 @@ impl<'p> Planner<'p> {
         let valid = self.data(step)?;
         let ids = self.commands.ids.next_ids(1);
         let batch = valid.stamp(&ids, self.now);
-        self.add(step, batch, Source::Given);
-        Ok(())
+        self.add(step, batch, Source::Given)
     }
 
     async fn update(&mut self, step: &Prepared<'_>) -> Result<(), Error> {
@@ -176,15 +184,13 @@ impl<'p> Planner<'p> {
         let patch = patch.map_err(|error| step.fails("/data", error.into()))?;
         let valid = self.checked(step, step.placed(patch.apply(&current.records)))?;
         let next = valid.stamp_next_of(&current.records, self.now);
-        self.change(step, next, version);
-        Ok(())
+        self.change(step, next, version)
     }
 
     async fn replace(&mut self, step: &Prepared<'_>) -> Result<(), Error> {
         let (current, version) = self.current(step).await?;
         let next = self.data(step)?.stamp_next_of(&current.records, self.now);
-        self.change(step, next, version);
-        Ok(())
+        self.change(step, next, version)
     }
 
     /// By id where that is given, else by the primary key.
@@ -214,16 +220,14 @@ impl<'p> Planner<'p> {
         if let Some(current) = current {
             let version = self.check_version(step, &current)?;
             let next = valid.stamp_next_of(&current.records, self.now);
-            self.change(step, next, version);
-            return Ok(());
+            return self.change(step, next, version);
         }
         if step.step.if_match.is_some() {
             return Err(step.fails("/if_match", Error::RecordNotFound));
         }
         let id = given.unwrap_or_else(|| self.commands.ids.next_ids(1)[0]);
         let batch = valid.stamp(&[id], self.now);
-        self.add(step, batch, Source::NotFound(missing));
-        Ok(())
+        self.add(step, batch, Source::NotFound(missing))
     }
 
     fn delete(&mut self, step: &Prepared<'_>) -> Result<(), Error> {
@@ -372,25 +376,58 @@ impl<'p> Planner<'p> {
         })
     }
 
-    fn add(&mut self, step: &Prepared<'_>, batch: StampedBatch, source: Source) {
-        self.plan.operations.push(Operation::Create(batch.clone()));
-        self.left(step, &batch, source);
+    fn add(
+        &mut self,
+        step: &Prepared<'_>,
+        batch: StampedBatch,
+        source: Source,
+    ) -> Result<(), Error> {
+        self.left(step, &batch, source)?;
+        self.plan.operations.push(Operation::Create(batch));
+        Ok(())
     }
 
-    fn change(&mut self, step: &Prepared<'_>, batch: StampedBatch, expected: i64) {
-        self.plan.operations.push(Operation::Replace {
-            batch: batch.clone(),
-            expected,
-        });
-        self.left(step, &batch, Source::Found);
+    fn change(
+        &mut self,
+        step: &Prepared<'_>,
+        batch: StampedBatch,
+        expected: i64,
+    ) -> Result<(), Error> {
+        self.left(step, &batch, Source::Found)?;
+        let replace = Operation::Replace { batch, expected };
+        self.plan.operations.push(replace);
+        Ok(())
+    }
+
+    /// Counts what a step makes, which stays until the answer has left.
+    fn hold(&mut self, bytes: usize) -> Result<(), Error> {
+        let most = self.commands.limits.body_bytes_max;
+        let bytes = self.plan.share.bytes().saturating_add(bytes);
+        if bytes > most {
+            let message = format!(
+                "the records that the operations leave take more than {most} bytes; change less \
+                 at a time"
+            );
+            return Err(Error::TooLarge(message));
+        }
+        Ok(self.plan.share.set(bytes)?)
     }
 
     /// Notes the record that a step leaves.
-    fn left(&mut self, step: &Prepared<'_>, batch: &StampedBatch, source: Source) {
+    fn left(
+        &mut self,
+        step: &Prepared<'_>,
+        batch: &StampedBatch,
+        source: Source,
+    ) -> Result<(), Error> {
+        if step.decoded.is_none() {
+            self.hold(bytes_of(batch.records().columns()))?;
+        }
         let record = RecordView::new(&step.schema, batch.records().clone());
         let id = batch.id(0);
         self.view.put(&step.schema, id, Some(&record));
         self.done(step, source, (Some(id), Some(record)));
+        Ok(())
     }
 
     fn done(
@@ -424,6 +461,7 @@ impl<'p> Planner<'p> {
             (None, Some(id)) => text.extend_from_slice(format!(r#"{{"id":"{id}"}}"#).as_bytes()),
             (None, None) => text.extend_from_slice(b"{}"),
         }
+        self.hold(text.len())?;
         if self.named.insert(name.clone(), text).is_some() {
             let message = format!("an earlier operation is named {name} already");
             return Err(step.invalid("as", message));

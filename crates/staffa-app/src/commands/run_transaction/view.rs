@@ -16,6 +16,7 @@ use super::plan::Prepared;
 use crate::commands::Commands;
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::memory::Share;
 use crate::queries::RecordView;
 
 /// How many ids one question asks for.
@@ -57,7 +58,8 @@ pub(super) struct View<'p> {
     records: HashMap<Place, Option<RecordBatch>>,
     /// Which record has a key; `None` where no record has.
     keys: HashMap<KeyPlace, Option<RecordId>>,
-    bytes: usize,
+    /// What the records take that were read.
+    share: Share<'p>,
 }
 
 impl<'p> View<'p> {
@@ -67,7 +69,7 @@ impl<'p> View<'p> {
             ctx,
             records: HashMap::new(),
             keys: HashMap::new(),
-            bytes: 0,
+            share: ctx.share(),
         }
     }
 
@@ -191,12 +193,13 @@ impl<'p> View<'p> {
 
     /// Notes stored records, unless an operation has changed them.
     fn note(&mut self, schema: &Arc<SchemaSnapshot>, batch: &RecordBatch) -> Result<(), Error> {
-        self.bytes += batch.get_array_memory_size();
+        let bytes = self.share.bytes() + batch.get_array_memory_size();
         let most = self.commands.limits.body_bytes_max;
-        if self.bytes > most {
+        if bytes > most {
             let message = format!("the records that change take more than {most} bytes");
             return Err(Error::TooLarge(message));
         }
+        self.share.set(bytes)?;
         for row in 0..batch.num_rows() {
             let Some(id) = record_id(batch, row) else {
                 continue;

@@ -5,21 +5,33 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, make_array};
 use arrow_schema::DataType;
 
-/// Refuses an array that would take more than this.
-pub(super) fn check_expansion(array: &ArrayRef, bytes_max: usize) -> Result<(), String> {
-    let bytes = match array.data_type() {
+/// What an array comes to that does not hold each record's own value; nothing for one that does,
+/// none for one that no property is.
+pub(super) fn expansion(array: &ArrayRef) -> Option<usize> {
+    match array.data_type() {
         DataType::Dictionary(..) => of_dictionary(array),
         DataType::RunEndEncoded(..) => of_runs(array),
         DataType::Utf8View => (0..array.len()).map(|at| value_bytes(array, at)).sum(),
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            let at = |offset: Option<&i32>| usize::try_from(*offset?).ok();
+            let first = at(lists.value_offsets().first())?;
+            let last = at(lists.value_offsets().last())?;
+            expansion(&lists.values().slice(first, last.checked_sub(first)?))
+        }
         _ => Some(0),
-    };
-    match bytes {
+    }
+}
+
+/// Refuses an array that would take more than this.
+pub(super) fn check_expansion(array: &ArrayRef, bytes_max: usize) -> Result<(), String> {
+    match expansion(array) {
         None => Err(format!(
             "has the type {}, which does not fit",
             array.data_type()
         )),
         Some(bytes) if bytes > bytes_max => Err(format!(
-            "comes to more than {bytes_max} bytes in {} records; send smaller batches",
+            "comes to more than the {bytes_max} bytes that are left for {} records; send smaller batches",
             array.len()
         )),
         Some(_) => Ok(()),

@@ -31,6 +31,11 @@ impl Gate {
         }
     }
 
+    /// The bytes of the message that is being collected, and of all dictionaries before it.
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.message.capacity() + self.dictionary_bytes
+    }
+
     /// Whether a message has begun and not ended.
     pub(super) fn is_within(&self) -> bool {
         !self.message.is_empty()

@@ -10,9 +10,19 @@ use staffa_domain::schema::{SchemaSnapshot, UnknownProperties};
 use staffa_domain::{DecodedBatch, RecordError};
 
 use super::convert::{Bounds, Converted, Flaw, convert, repeat};
+use super::expand::expansion;
 use crate::decode::rows::unknown_message;
 use crate::decode::walk::escape_pointer;
+use crate::decode::width::default_bytes;
 use crate::decode::{DecodeError, DecodeErrorCode, DecodeOptions};
+
+/// How much more than its input a batch may take whose source says much in few bytes.
+const EXPANDED_PER_INPUT: usize = 4;
+
+/// The most bytes that the values of a batch come to which its source says in few.
+pub(super) const fn expanded_max(options: &DecodeOptions) -> usize {
+    options.batch_bytes.saturating_mul(EXPANDED_PER_INPUT)
+}
 
 /// Maps record batches of one Arrow schema to one of ours.
 #[derive(Debug)]
@@ -22,6 +32,9 @@ pub(super) struct Mapping {
     /// The source column of each property.
     sources: Vec<Option<usize>>,
     code: DecodeErrorCode,
+    /// The most records that are mapped at once, so that the defaults of what the source does
+    /// not have stay within bounds.
+    rows_max: usize,
     first: u64,
 }
 
@@ -51,7 +64,12 @@ impl Mapping {
                 }
             }
         }
+        let properties = schema.schema().properties.iter().zip(&sources);
+        let repeated = properties.filter(|(_, source)| source.is_none() && !options.parts);
+        let repeated = repeated.map(|(property, _)| default_bytes(property));
+        let rows_max = options.batch_bytes / repeated.sum::<usize>().max(1);
         Ok(Self {
+            rows_max: rows_max.min(options.batch_rows).max(1),
             schema,
             options,
             sources,
@@ -60,18 +78,21 @@ impl Mapping {
         })
     }
 
-    /// Maps a batch, in pieces of at most `batch_rows` records.
-    pub(super) fn map(
-        &mut self,
-        source: &RecordBatch,
-        out: &mut dyn FnMut(DecodedBatch),
-    ) -> Result<(), DecodeError> {
-        let most = self.options.batch_rows.max(1);
-        for start in (0..source.num_rows()).step_by(most) {
-            let len = most.min(source.num_rows() - start);
-            out(self.map_piece(&source.slice(start, len))?);
+    /// How many records from the first, one at the least, [`Mapping::map_piece`] is to be given:
+    /// few enough that what they come to stays within bounds.
+    pub(super) fn rows_at_once(&self, source: &RecordBatch) -> usize {
+        let bytes_max = expanded_max(&self.options);
+        let mut rows = source.num_rows().min(self.rows_max);
+        while rows > 1 {
+            let piece = source.slice(0, rows);
+            let columns = self.sources.iter().flatten();
+            let bytes = columns.map(|at| expansion(piece.column(*at)).unwrap_or(0));
+            if bytes.fold(0, usize::saturating_add) <= bytes_max {
+                break;
+            }
+            rows /= 2;
         }
-        Ok(())
+        rows
     }
 
     /// What has a column is given by every record.
@@ -82,13 +103,13 @@ impl Mapping {
             .collect()
     }
 
-    /// Maps a batch of at most `batch_rows` records.
+    /// Maps a batch of at most as many records as are to be mapped at once.
     pub(super) fn map_piece(&mut self, source: &RecordBatch) -> Result<DecodedBatch, DecodeError> {
         let len = source.num_rows();
         let mut errors = Vec::new();
         let mut properties = Vec::with_capacity(self.sources.len());
         let layout = self.schema.property_layout().fields();
-        let bounds = Bounds {
+        let mut bounds = Bounds {
             depth_max: self.options.depth_max,
             bytes_max: self.options.held_bytes_max,
         };
@@ -104,12 +125,14 @@ impl Mapping {
             };
             let column = source.column(*index);
             let kind = &property.property_type;
+            let expanded = expansion(column).unwrap_or(0);
             let Converted { array, flaws } = convert(column, kind, field.data_type(), bounds)
                 .map_err(|why| {
                     let message = format!("the column {} {why}", property.name);
                     DecodeError::new(self.code, message).at(format!("/{}", property.name))
                 })?;
             debug_assert_eq!(array.len(), len, "a conversion keeps every value");
+            bounds.bytes_max = bounds.bytes_max.saturating_sub(expanded);
             properties.push(array);
             let first = self.first;
             errors.extend(

@@ -1,10 +1,11 @@
 //! Parquet files.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -16,8 +17,8 @@ use parquet::file::reader::{ChunkReader, Length};
 use staffa_domain::DecodedBatch;
 use staffa_domain::schema::SchemaSnapshot;
 
-use super::mapping::Mapping;
-use super::pages::rows_at_once;
+use super::mapping::{Mapping, expanded_max};
+use super::pages::{Most, rows_at_once};
 use crate::decode::{BatchDecoder, DecodeError, DecodeErrorCode, DecodeOptions};
 
 const NO_FILE: &str = "the body is no Parquet file";
@@ -27,7 +28,10 @@ pub(in crate::decode) const DAMAGED: &str = "the Parquet file is damaged";
 pub struct ParquetBatches {
     reader: ParquetRecordBatchReader,
     mapping: Mapping,
-    ready: VecDeque<DecodedBatch>,
+    /// What was read and is not mapped yet.
+    rest: Option<RecordBatch>,
+    /// What one batch of the file may take, and its pages.
+    reading_bytes: usize,
 }
 
 impl fmt::Debug for ParquetBatches {
@@ -45,33 +49,39 @@ impl ParquetBatches {
         schema: Arc<SchemaSnapshot>,
         options: DecodeOptions,
     ) -> Result<Self, DecodeError> {
-        let builder = open_file(source, &options)?;
+        let (builder, reading_bytes) = open_file(source, &options)?;
         let code = DecodeErrorCode::MalformedParquet;
         let mapping = Mapping::new(schema, options, builder.schema(), code)?;
         let reader = builder.build().map_err(|_| malformed(NO_FILE))?;
         Ok(Self {
             reader,
             mapping,
-            ready: VecDeque::new(),
+            rest: None,
+            reading_bytes,
         })
     }
 }
 
-/// Opens a file whose columns may be unpacked, in batches none of whose columns takes too much.
+/// Opens a file whose columns may be unpacked, in batches that do not take too much; says how
+/// much one of them may take.
 pub(in crate::decode) fn open_file<R: ChunkReader + 'static>(
     source: R,
     options: &DecodeOptions,
-) -> Result<ParquetRecordBatchReaderBuilder<Shared<R>>, DecodeError> {
+) -> Result<(ParquetRecordBatchReaderBuilder<Shared<R>>, usize), DecodeError> {
     // What its writer had in memory could ask for other columns than the file has.
     let reading = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata = ArrowReaderMetadata::load(&source, reading);
     let metadata = metadata.map_err(|_| malformed(NO_FILE))?;
     check_sizes(metadata.metadata(), options.held_bytes_max)?;
     let source = Arc::new(source);
-    let rows = rows_at_once(&source, metadata.metadata(), options.held_bytes_max)?;
-    let rows = rows.clamp(1, options.batch_rows.max(1));
+    let most = Most {
+        rows: options.batch_rows.max(1),
+        bytes: options.held_bytes_max,
+        repeated: expanded_max(options),
+    };
+    let (rows, bytes) = rows_at_once(&source, metadata.metadata(), most)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Shared(source), metadata);
-    Ok(builder.with_batch_size(rows))
+    Ok((builder.with_batch_size(rows), bytes))
 }
 
 /// A source that is read in two places.
@@ -122,22 +132,23 @@ impl Iterator for ParquetBatches {
     type Item = Result<DecodedBatch, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(batch) = self.ready.pop_front() {
-                return Some(Ok(batch));
-            }
-            let Ok(source) = self.reader.next()? else {
-                return Some(Err(damaged()));
-            };
-            let ready = &mut self.ready;
-            if let Err(error) = self
-                .mapping
-                .map(&source, &mut |batch| ready.push_back(batch))
-            {
-                return Some(Err(error));
-            }
+        let source = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.reader.find(|read| !is_empty(read))? {
+                Ok(source) => source,
+                Err(_) => return Some(Err(damaged())),
+            },
+        };
+        let rows = self.mapping.rows_at_once(&source);
+        if rows < source.num_rows() {
+            self.rest = Some(source.slice(rows, source.num_rows() - rows));
         }
+        Some(self.mapping.map_piece(&source.slice(0, rows)))
     }
+}
+
+fn is_empty(read: &Result<RecordBatch, ArrowError>) -> bool {
+    read.as_ref().is_ok_and(|batch| batch.num_rows() == 0)
 }
 
 /// Appends to a body that must be there as a whole, unless it grows too large.
@@ -158,6 +169,8 @@ pub(in crate::decode) fn hold(
 #[derive(Debug)]
 pub(in crate::decode) struct ParquetDecoder {
     body: Vec<u8>,
+    /// The bytes of the body once it is whole.
+    body_bytes: usize,
     schema: Arc<SchemaSnapshot>,
     options: DecodeOptions,
     batches: Option<ParquetBatches>,
@@ -168,6 +181,7 @@ impl ParquetDecoder {
     pub(in crate::decode) fn new(schema: Arc<SchemaSnapshot>, options: DecodeOptions) -> Self {
         Self {
             body: Vec::new(),
+            body_bytes: 0,
             schema,
             options,
             batches: None,
@@ -196,11 +210,18 @@ impl BatchDecoder for ParquetDecoder {
         }
     }
 
+    fn held_bytes(&self) -> usize {
+        let reading = self.batches.as_ref();
+        let reading = reading.map_or(0, |batches| batches.reading_bytes);
+        self.body_bytes.max(self.body.capacity()) + reading
+    }
+
     fn finish(&mut self) -> Result<(), DecodeError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         if self.batches.is_none() {
+            self.body_bytes = self.body.len();
             let body = Bytes::from(std::mem::take(&mut self.body));
             let (schema, options) = (Arc::clone(&self.schema), self.options.clone());
             let open = AssertUnwindSafe(|| ParquetBatches::new(body, schema, options));

@@ -23,6 +23,8 @@ pub(in crate::decode) struct StreamBatches {
     gate: Gate,
     stream: StreamDecoder,
     received: VecDeque<RecordBatch>,
+    /// The bytes of the messages in which they came.
+    received_bytes: usize,
 }
 
 impl StreamBatches {
@@ -31,7 +33,19 @@ impl StreamBatches {
             gate: Gate::new(held_bytes_max),
             stream: StreamDecoder::new(),
             received: VecDeque::new(),
+            received_bytes: 0,
         }
+    }
+
+    /// The bytes of the message that is being collected, of those whose records were not taken,
+    /// and of all dictionaries.
+    pub(in crate::decode) fn held_bytes(&self) -> usize {
+        let received = if self.is_empty() {
+            0
+        } else {
+            self.received_bytes
+        };
+        self.gate.held_bytes() + received
     }
 
     /// Reads the next message that is whole in the chunk, and off it; false where none is.
@@ -39,6 +53,10 @@ impl StreamBatches {
         let Some(message) = self.gate.take(chunk)? else {
             return Ok(false);
         };
+        if self.is_empty() {
+            self.received_bytes = 0;
+        }
+        self.received_bytes += message.len();
         let mut buffer = Buffer::from_vec(message);
         while !buffer.is_empty() {
             // Some of what a message says of itself the reader asserts instead of checking it.
@@ -68,6 +86,11 @@ impl StreamBatches {
                 return Some(batch.slice(0, len));
             }
         }
+    }
+
+    /// Puts records back that are to come next.
+    fn put_back(&mut self, batch: RecordBatch) {
+        self.received.push_front(batch);
     }
 
     /// Whether nothing that was received is left.
@@ -134,11 +157,16 @@ impl ArrowDecoder {
     }
 
     fn next_piece(&mut self) -> Result<Option<DecodedBatch>, DecodeError> {
-        let most = self.options.batch_rows.max(1);
-        match self.batches.next(most) {
-            Some(batch) => self.mapping()?.map_piece(&batch).map(Some),
-            None => self.behind.take().map_or(Ok(None), Err),
+        let Some(batch) = self.batches.next(self.options.batch_rows.max(1)) else {
+            return self.behind.take().map_or(Ok(None), Err);
+        };
+        let rows = self.mapping()?.rows_at_once(&batch);
+        if rows < batch.num_rows() {
+            let rest = batch.slice(rows, batch.num_rows() - rows);
+            self.batches.put_back(rest);
         }
+        let piece = batch.slice(0, rows);
+        self.mapping()?.map_piece(&piece).map(Some)
     }
 
     fn read_all(&mut self, mut chunk: &[u8]) -> Result<(), DecodeError> {
@@ -181,6 +209,10 @@ impl BatchDecoder for ArrowDecoder {
                 None
             }
         }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.batches.held_bytes()
     }
 
     fn finish(&mut self) -> Result<(), DecodeError> {

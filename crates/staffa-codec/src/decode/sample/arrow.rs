@@ -161,7 +161,7 @@ impl Rows {
     }
 
     fn read_file(&mut self, body: Bytes) -> Result<(), DecodeError> {
-        let builder = open_file(body, &self.options)?;
+        let (builder, _) = open_file(body, &self.options)?;
         let schema = Arc::clone(builder.schema());
         self.start(schema.fields().iter().map(|field| &**field));
         let damaged = |_| malformed_parquet(DAMAGED);

@@ -1,0 +1,107 @@
+//! Questions that need more memory than the engine may use, spilled bytes included: each is
+//! refused as such, and the engine serves on.
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use staffa_domain::error::Unavailable;
+use staffa_domain::ports::{EngineState, Storage};
+use staffa_domain::query::{Aggregate, Bucket, Group, Metric, MetricKind, Sort};
+use staffa_domain::{Operation, PropertyType, SchemaSnapshot, StorageError};
+use staffa_duckdb::{Options, open};
+use staffa_testkit::builders::batch;
+use staffa_testkit::conformance::support::{create, execute, field, insert, sorted};
+use staffa_testkit::row;
+use staffa_testkit::schemas::SchemaBuilder;
+use tempfile::TempDir;
+
+const RECORDS: u64 = 300_000;
+/// As much as the engine needs for what is small, and less than all the texts take.
+const MEMORY: u64 = 32 << 20;
+const SPILLED: u64 = 1 << 20;
+
+async fn filled(storage: &Storage) -> Arc<SchemaSnapshot> {
+    let schema = SchemaBuilder::new("texts")
+        .optional("text", PropertyType::String)
+        .snapshot();
+    create(storage, &schema).await;
+    let row = |n: u64| {
+        // In no order.
+        let n = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        row! { text: format!("{n:0>200}") }
+    };
+    let firsts = (0..RECORDS).step_by(10_000);
+    let batches = firsts.map(|first| {
+        let rows = (first..first + 10_000).map(row).collect();
+        batch(&schema, first, rows)
+    });
+    insert(storage, batches.collect()).await.unwrap();
+    schema
+}
+
+fn check_too_much<T: std::fmt::Debug>(outcome: &Result<T, StorageError>) {
+    let too_much = StorageError::Unavailable(Unavailable::OutOfMemory);
+    let Err(error) = outcome else {
+        panic!("it was answered")
+    };
+    assert_eq!(format!("{error:?}"), format!("{too_much:?}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_that_need_too_much_memory_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let options = Options {
+        memory_limit: Some(MEMORY),
+        max_temp_bytes: SPILLED,
+        threads: 2,
+        ..Options::new(folder.path())
+    };
+    let storage = open(options).await.unwrap();
+    let schema = filled(&storage).await;
+    let grouped = Aggregate {
+        schema: Arc::clone(&schema),
+        filter: None,
+        group_by: vec![Group {
+            name: "text".to_owned(),
+            field: field(&schema, "text"),
+            bucket: Bucket::Value,
+        }],
+        metrics: vec![Metric {
+            name: "count".to_owned(),
+            kind: MetricKind::Count,
+            field: None,
+        }],
+        having: Vec::new(),
+        sort: Vec::new(),
+        limit: 10,
+    };
+    let order = Sort {
+        field: field(&schema, "text"),
+        descending: false,
+        nulls_first: false,
+    };
+    for _ in 0..2 {
+        check_too_much(&storage.reader.aggregate(grouped.clone()).await);
+        let all = sorted(&schema, vec![order.clone()]);
+        let sorted = match storage.reader.scan(all).await {
+            Ok(batches) => {
+                batches
+                    .try_fold(0, async |count, batch| Ok(count + batch.num_rows()))
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        check_too_much(&sorted);
+        // What is small goes on, and nothing has to be opened again.
+        assert_eq!(storage.monitor.state(), EngineState::Ready);
+        let count = storage.reader.count(&schema, None, true).await.unwrap();
+        assert!(count.records >= RECORDS);
+    }
+    let one = batch(&schema, RECORDS, vec![row! { text: "one more" }]);
+    execute(&storage, vec![Operation::Create(one)])
+        .await
+        .unwrap();
+    let count = storage.reader.count(&schema, None, true).await.unwrap();
+    assert_eq!(count.records, RECORDS + 1);
+    storage.monitor.close().await;
+}
