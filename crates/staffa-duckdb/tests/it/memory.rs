@@ -82,7 +82,7 @@ async fn questions_that_need_too_much_memory_are_refused() {
     };
     for _ in 0..2 {
         check_too_much(&storage.reader.aggregate(grouped.clone()).await);
-        let all = sorted(&schema, vec![order.clone()]);
+        let all = sorted(&schema, vec![order]);
         let sorted = match storage.reader.scan(all).await {
             Ok(batches) => {
                 batches

@@ -161,7 +161,7 @@ impl Open<'_> {
                 };
                 let done = evolve_here(app, asked, &Precondition::None).await?;
                 let from = done.schema.map(|current| current.version());
-                (from, plan_json(&done.plan, done.records))
+                (from, plan_json(&done.plan, done.records.records))
             }
             Self::Remote(client) => {
                 let path = format!("/api/v1/schemas/{}?dry_run=true", schema.name);
