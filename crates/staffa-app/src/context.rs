@@ -62,11 +62,13 @@ impl Context {
     }
 
     /// The same, with a part of the memory that requests share.
+    #[must_use]
     pub fn holding(self, held: Held) -> Self {
         Self { held, ..self }
     }
 
     /// The same, for a request that waits so long at most for its turn among bulk writes.
+    #[must_use]
     pub fn taking_turns_within(self, patience: Duration) -> Self {
         Self {
             turn_within: Some(patience),

@@ -269,6 +269,7 @@ pub async fn ids_are_told_in_order(storage: Storage) {
         mode,
         on_refusal,
         tells_ids: true,
+        turn_within: None,
     };
     let key = || vec![KEY];
     let ids = |ids: &[u64]| ids.iter().copied().map(nth_id).collect::<Vec<_>>();
