@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt as _;
 use staffa_domain::error::Unavailable;
 use staffa_domain::ports::{EngineState, Storage};
-use staffa_domain::query::{Aggregate, Bucket, Group, Metric, MetricKind, Sort};
+use staffa_domain::query::{Aggregate, Metric, MetricKind, Sort};
 use staffa_domain::{Operation, PropertyType, SchemaSnapshot, StorageError};
 use staffa_duckdb::{Options, open};
 use staffa_testkit::builders::batch;
@@ -63,18 +63,14 @@ async fn questions_that_need_too_much_memory_are_refused() {
     };
     let storage = open(options).await.unwrap();
     let schema = filled(&storage).await;
-    let grouped = Aggregate {
+    let distinct = Aggregate {
         schema: Arc::clone(&schema),
         filter: None,
-        group_by: vec![Group {
-            name: "text".to_owned(),
-            field: field(&schema, "text"),
-            bucket: Bucket::Value,
-        }],
+        group_by: Vec::new(),
         metrics: vec![Metric {
-            name: "count".to_owned(),
-            kind: MetricKind::Count,
-            field: None,
+            name: "texts".to_owned(),
+            kind: MetricKind::CountDistinct,
+            field: Some(field(&schema, "text")),
         }],
         having: Vec::new(),
         sort: Vec::new(),
@@ -86,8 +82,8 @@ async fn questions_that_need_too_much_memory_are_refused() {
         nulls_first: false,
     };
     for _ in 0..2 {
-        let groups = storage.reader.aggregate(grouped.clone()).await;
-        check_too_much(groups.map(|groups| groups.num_rows()));
+        let counted = storage.reader.aggregate(distinct.clone()).await;
+        check_too_much(counted.map(|counted| counted.num_rows()));
         let all = sorted(&schema, vec![order]);
         let sorted = match storage.reader.scan(all).await {
             Ok(batches) => {
