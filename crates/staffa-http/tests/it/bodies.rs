@@ -200,24 +200,24 @@ async fn a_body_without_end_is_refused_once_it_is_too_long() {
 
 #[tokio::test]
 async fn bodies_share_the_memory_that_there_is_for_them() {
-    let app = App::with(|state| state.settings.bodies_bytes_max = 1_000).await;
+    let app = App::with(|state| state.settings.bodies_bytes_max = 100_000).await;
     let path = "/api/v1/records/orders";
     // One that is still coming in holds what came of it.
     let (rest, rest_comes) = oneshot::channel::<&'static [u8]>();
-    let begin = stream::iter([Ok::<_, RecvError>(Bytes::from(" ".repeat(600)))]);
+    let begin = stream::iter([Ok::<_, RecvError>(Bytes::from(" ".repeat(60_000)))]);
     let end = stream::once(async { rest_comes.await.map(Bytes::from_static) });
     let body = Body::from_stream(begin.chain(end));
     let kind = [("content-type", "application/json")];
     let first = app.call("POST", path, &kind, body);
     let second = async {
-        let order = format!("{{\"reference\":\"a\"}}{}", " ".repeat(600));
+        let order = format!("{{\"reference\":\"a\"}}{}", " ".repeat(60_000));
         for path in [path, "/api/v1/records/bulk"] {
             let refused = app.post(path, order.clone()).await;
             check(&refused, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
             assert_eq!(refused.header("retry-after"), "1");
         }
         // A body that is worked on as it comes holds next to nothing.
-        let lines = "{\"reference\":\"b\"}\n".to_owned() + &" ".repeat(2_000);
+        let lines = "{\"reference\":\"b\"}\n".to_owned() + &"\n".repeat(200_000);
         let kind = [("content-type", NDJSON)];
         let stored = app.call("POST", BULK, &kind, lines).await;
         assert_eq!(stored.status, StatusCode::CREATED, "{}", stored.show());
@@ -226,7 +226,7 @@ async fn bodies_share_the_memory_that_there_is_for_them() {
     let (first, ()) = tokio::join!(first, second);
     assert_eq!(first.status, StatusCode::CREATED, "{}", first.show());
     // All of it is free again.
-    let order = format!("{{\"reference\":\"d\"}}{}", " ".repeat(900));
+    let order = format!("{{\"reference\":\"d\"}}{}", " ".repeat(90_000));
     assert_eq!(app.post(path, order).await.status, StatusCode::CREATED);
 }
 
