@@ -19,6 +19,8 @@ pub(crate) enum Class {
     OutOfMemory,
     /// No room is left on disk.
     StorageFull,
+    /// The disk refuses a read or a write.
+    Disk,
     /// A figure is beyond what its type can hold.
     OutOfRange,
     /// A table or a column is not there.
@@ -50,6 +52,9 @@ fn classify(text: &str) -> Class {
     }
     if text.contains("No space left on device") {
         return Class::StorageFull;
+    }
+    if text.contains("Input/output error") {
+        return Class::Disk;
     }
     let of_prefix = [
         ("Constraint Error", Class::Constraint),
@@ -121,6 +126,10 @@ impl Fault {
             Class::OutOfMemory => StorageError::Unavailable(Unavailable::OutOfMemory),
             Class::StorageFull => StorageError::StorageFull,
             Class::OutOfRange => StorageError::Unsupported("a figure is out of range".to_owned()),
+            Class::Disk => {
+                tracing::error!(error = %self.text, "the disk fails");
+                StorageError::Unavailable(Unavailable::Reopening)
+            }
             Class::DurableButInvalid | Class::Fatal => {
                 tracing::error!(error = %self.text, "the engine is unusable");
                 StorageError::Unavailable(Unavailable::Reopening)

@@ -5,6 +5,8 @@ mod ddl;
 mod evolve;
 mod listener;
 mod literal;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -57,12 +57,14 @@ impl RecordReader for Reader {
 
     async fn scan(&self, query: RecordQuery) -> Result<RecordStream, StorageError> {
         self.health.check_open()?;
-        let question = sql::scan(&query);
         if query.limit.is_some_and(|limit| limit <= PAGE_MAX) {
+            // A cluster would have to gather what one half leaves room for.
+            let halves = (self.distribution == Distribution::None).then(|| sql::page(&query));
+            let question = halves.flatten().unwrap_or_else(|| sql::scan(&query));
             let page = self.whole(question, &query.schema).await?;
             return Ok(Box::pin(stream::iter([Ok(page)])));
         }
-        self.stream(question, &query.schema).await
+        self.stream(sql::scan(&query), &query.schema).await
     }
 
     async fn count(

@@ -3,11 +3,13 @@
 
 mod aggregate;
 mod filter;
+mod halves;
 pub(crate) mod names;
 pub(crate) mod select;
 mod sort;
 
 pub(crate) use aggregate::aggregate;
+pub(crate) use halves::page;
 pub(crate) use select::{count, exists, get, scan};
 
 use arrow_schema::SchemaRef;

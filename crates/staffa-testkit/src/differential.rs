@@ -1,18 +1,23 @@
 //! Two engines, the same records, the same random questions: every answer must be the same.
 
+mod figures;
+mod unknown;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use staffa_domain::ports::Storage;
-use staffa_domain::query::Test;
-use staffa_domain::{Filter, Position, RecordQuery, SchemaSnapshot, Value};
+use staffa_domain::{Filter, Position, RecordQuery, SchemaSnapshot, Timestamp, Value};
 
-use crate::builders::numbered;
+use crate::builders::{CREATED, stamped};
 use crate::conformance::support::{create, insert, scan, sorted};
 use crate::record::Record;
 use crate::strategies;
+
+pub use figures::check_figures;
+use unknown::unknown;
 
 /// How many records of one batch; several batches make one session.
 const BATCH_RECORDS: usize = 64;
@@ -35,11 +40,12 @@ pub struct Plan {
 /// When an answer differs; the seed, the case and the question are in the message.
 pub async fn check(left: &Storage, right: &Storage, schema: &Arc<SchemaSnapshot>, plan: Plan) {
     let mut random = Random::new(plan.seed);
-    fill(&[left, right], schema, &mut random, plan.records).await;
+    let rows = strategies::row(schema);
+    fill(&[left, right], schema, random.many(&rows, plan.records)).await;
     let (queries, places) = (strategies::query(schema), strategies::place());
     for case in 0..plan.cases {
         let mut query = random.next(&queries);
-        let place = format!("seed {}, case {case}", plan.seed);
+        let place = format!("{}, seed {}, case {case}", schema.name(), plan.seed);
         compare(left, right, &query, &place).await;
         let whole = scan(left, whole_of(&query)).await;
         if !whole.is_empty() {
@@ -53,38 +59,36 @@ pub async fn check(left: &Storage, right: &Storage, schema: &Arc<SchemaSnapshot>
     }
 }
 
-/// Checks one engine against itself: each random condition is true, false or unknown of
-/// every record, and pages put together are the scan.
+/// Checks one engine against itself: each random tree of conditions is true, false or unknown
+/// of every record, and pages put together, by position or by number, are the scan.
 ///
 /// # Panics
 /// When an answer contradicts another; the seed, the case and the question are in the message.
 pub async fn check_alone(storage: &Storage, schema: &Arc<SchemaSnapshot>, plan: Plan) {
     let mut random = Random::new(plan.seed);
-    fill(&[storage], schema, &mut random, plan.records).await;
+    let rows = strategies::row(schema);
+    fill(&[storage], schema, random.many(&rows, plan.records)).await;
     let total = count(storage, schema, None).await;
-    let (conditions, queries) = (strategies::condition(schema), strategies::query(schema));
+    let (filters, queries) = (strategies::filter(schema), strategies::query(schema));
     for case in 0..plan.cases {
-        let place = format!("seed {}, case {case}", plan.seed);
-        let condition = random.next(&conditions);
+        let place = format!("{}, seed {}, case {case}", schema.name(), plan.seed);
+        let filter = random.next(&filters);
         let parts = [
-            condition.clone(),
-            Filter::Not(Box::new(condition.clone())),
-            unknown(&condition),
+            filter.clone(),
+            Filter::Not(Box::new(filter.clone())),
+            unknown(&filter),
         ];
         let mut sum = 0;
         for part in parts {
             sum += count(storage, schema, Some(part)).await;
         }
-        assert_eq!(sum, total, "{place}: {condition:?}");
+        assert_eq!(sum, total, "{place}: {filter:?}");
         let query = whole_of(&random.next(&queries));
-        let size = 1 + case as u64 % 17;
+        let size = 7 + case as u64 % 40;
         let whole = scan(storage, query.clone()).await;
-        let pages = paged(storage, &query, size).await;
-        assert_same(
-            &pages,
-            &whole,
-            &format!("{place}: pages of {size}, {query:?}"),
-        );
+        let place = format!("{place}: pages of {size}, {query:?}");
+        assert_same(&by_position(storage, &query, size).await, &whole, &place);
+        assert_same(&by_number(storage, &query, size).await, &whole, &place);
     }
 }
 
@@ -104,20 +108,22 @@ impl Random {
         let tree = strategy.new_tree(&mut self.0);
         tree.expect("no strategy here refuses values").current()
     }
+
+    fn many<T: std::fmt::Debug>(&mut self, strategy: &BoxedStrategy<T>, count: usize) -> Vec<T> {
+        (0..count).map(|_| self.next(strategy)).collect()
+    }
 }
 
-async fn fill(
-    storages: &[&Storage],
-    schema: &Arc<SchemaSnapshot>,
-    random: &mut Random,
-    records: usize,
-) {
-    let strategy = strategies::row(schema);
-    let rows: Vec<Vec<Value>> = (0..records).map(|_| random.next(&strategy)).collect();
+/// Makes the schema known and stores the records, each batch a microsecond after the one before.
+async fn fill(storages: &[&Storage], schema: &Arc<SchemaSnapshot>, rows: Vec<Vec<Value>>) {
     for storage in storages {
         create(storage, schema).await;
-        let batches = rows.chunks(BATCH_RECORDS).enumerate();
-        let batches = batches.map(|(at, rows)| numbered(schema, (at * BATCH_RECORDS) as u64, rows));
+        let batches = (0..).zip(rows.chunks(BATCH_RECORDS));
+        let batches = batches.map(|(at, rows)| {
+            let created = Timestamp::from_micros(CREATED.as_micros() + at);
+            let first = at.unsigned_abs() * BATCH_RECORDS as u64;
+            stamped(schema, first, rows, created)
+        });
         insert(storage, batches.collect())
             .await
             .expect("new records");
@@ -162,17 +168,7 @@ async fn count(storage: &Storage, schema: &Arc<SchemaSnapshot>, filter: Option<F
     count.expect("a count").records
 }
 
-/// A condition that is true where the given one is unknown.
-fn unknown(condition: &Filter) -> Filter {
-    match condition {
-        Filter::Condition(leaf) if leaf.test != Test::IsNull => {
-            Filter::condition(leaf.field, Test::IsNull)
-        }
-        _ => Filter::Or(Vec::new()),
-    }
-}
-
-async fn paged(storage: &Storage, query: &RecordQuery, size: u64) -> Vec<Record> {
+async fn by_position(storage: &Storage, query: &RecordQuery, size: u64) -> Vec<Record> {
     let mut query = query.clone();
     query.limit = Some(size);
     let mut records: Vec<Record> = Vec::new();
@@ -182,6 +178,20 @@ async fn paged(storage: &Storage, query: &RecordQuery, size: u64) -> Vec<Record>
             return records;
         };
         query.after = Some(position(&query, last));
+        records.extend(page);
+    }
+}
+
+async fn by_number(storage: &Storage, query: &RecordQuery, size: u64) -> Vec<Record> {
+    let mut query = query.clone();
+    query.limit = Some(size);
+    let mut records: Vec<Record> = Vec::new();
+    loop {
+        let page = scan(storage, query.clone()).await;
+        if page.is_empty() {
+            return records;
+        }
+        query.offset += size;
         records.extend(page);
     }
 }

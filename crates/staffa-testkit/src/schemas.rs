@@ -155,6 +155,25 @@ pub fn orders() -> Arc<SchemaSnapshot> {
 
 /// One optional property of every type, arrays of every scalar included.
 pub fn all_types() -> Arc<SchemaSnapshot> {
+    every_type("all_types", |_| ()).snapshot()
+}
+
+/// The same, with an index on every property that may have one.
+pub fn all_types_indexed() -> Arc<SchemaSnapshot> {
+    every_type("all_types_indexed", |property| {
+        property.indexed = property.property_type.is_ordered();
+    })
+    .snapshot()
+}
+
+/// The same, all of them required, of records that are only ever added.
+pub fn all_types_required() -> Arc<SchemaSnapshot> {
+    every_type("all_types_required", |property| property.required = true)
+        .append_only()
+        .snapshot()
+}
+
+fn every_type(name: &str, change: impl Fn(&mut Property)) -> SchemaBuilder {
     let scalars = [
         ("string", PropertyType::String),
         ("integer", PropertyType::Integer),
@@ -165,15 +184,15 @@ pub fn all_types() -> Arc<SchemaSnapshot> {
         ("datetime", PropertyType::Datetime),
         ("uuid", PropertyType::Uuid),
     ];
-    let mut builder = SchemaBuilder::new("all_types");
+    let mut builder = SchemaBuilder::new(name);
     for (word, property_type) in &scalars {
-        builder = builder.optional(&format!("a_{word}"), property_type.clone());
+        builder = builder.property(&format!("a_{word}"), property_type.clone(), &change);
     }
-    builder = builder.optional("an_object", PropertyType::Object);
+    builder = builder.property("an_object", PropertyType::Object, &change);
     for (word, property_type) in scalars {
-        builder = builder.optional(&format!("list_of_{word}"), array(property_type));
+        builder = builder.property(&format!("list_of_{word}"), array(property_type), &change);
     }
-    builder.snapshot()
+    builder
 }
 
 /// Monthly production of wells: fourteen properties, two of them with a leading underscore.

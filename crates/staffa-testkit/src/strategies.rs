@@ -3,6 +3,8 @@
 //! Values come mostly from a small pool of edges, so that filters match, sort keys tie and
 //! nulls occur.
 
+mod figures;
+
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -16,6 +18,9 @@ use staffa_domain::{
 };
 
 use crate::conformance::values::edges;
+
+pub(crate) use figures::is_exact;
+pub use figures::{Figures, aggregate, summable_row};
 
 /// The most keys of an order.
 const KEYS_MAX: usize = 3;
@@ -51,6 +56,13 @@ fn any_value(property_type: &PropertyType) -> BoxedStrategy<Value> {
 
 /// The values of one record; an optional property is null one time in five.
 pub fn row(schema: &SchemaSnapshot) -> BoxedStrategy<Vec<Value>> {
+    row_of(schema, value)
+}
+
+fn row_of(
+    schema: &SchemaSnapshot,
+    value: impl Fn(&PropertyType) -> BoxedStrategy<Value>,
+) -> BoxedStrategy<Vec<Value>> {
     let properties = schema.schema().properties.iter().map(|property| {
         let value = value(&property.property_type);
         if property.required {

@@ -2,6 +2,9 @@
 
 use duckdb::Connection;
 
+use staffa_domain::StorageError;
+use staffa_domain::error::Unavailable;
+
 use super::{Class, Fault};
 
 fn two() -> (Connection, Connection) {
@@ -119,4 +122,16 @@ fn a_figure_that_its_type_cannot_hold_is_out_of_range() {
     let result =
         one.execute_batch("CREATE TABLE big AS SELECT CAST(sum(v) + 1e300 AS BIGINT) FROM t");
     assert_eq!(class_of(result), Class::OutOfRange);
+}
+
+#[test]
+fn a_disk_that_fails_is_no_bug_of_ours() {
+    let fault = Fault::of(
+        "TransactionContext Error: Failed to commit: Could not write file \"/data/x.wal\": \
+         Input/output error",
+    );
+    assert_eq!(fault.class, Class::Disk);
+    let told = fault.into_storage_error();
+    let expected = StorageError::Unavailable(Unavailable::Reopening);
+    assert_eq!(told.to_string(), expected.to_string());
 }

@@ -13,9 +13,9 @@ use crate::open::open_instance;
 const LOOK_PERIOD: Duration = Duration::from_millis(5);
 /// After how long it is said that they are not.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two tries, growing.
+/// Between two tries, growing; a fault that ended is to be over soon after.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Closes the lost instance and opens the file again, as often as it takes; gives up only when
 /// stopped.

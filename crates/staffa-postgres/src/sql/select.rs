@@ -13,7 +13,7 @@ use crate::sql::{Params, Query, filter, names, sort};
 use crate::types;
 
 /// The fields of an answer: the system fields, then the properties at these positions.
-fn fields(selected: &[usize]) -> Vec<Field> {
+pub(super) fn fields(selected: &[usize]) -> Vec<Field> {
     let mut fields = vec![
         Field::Id,
         Field::CreatedAt,
@@ -25,25 +25,25 @@ fn fields(selected: &[usize]) -> Vec<Field> {
 }
 
 fn list(schema: &SchemaSnapshot, fields: &[Field]) -> String {
-    let names: Vec<String> = fields
-        .iter()
-        .map(|field| {
-            let name = names::field(schema, *field);
-            match field {
-                // With its type: a statement that was made for one version of the schema must
-                // not answer in the types of the next.
-                Field::Property(_) => {
-                    let kind = types::cast_type(field.property_type(schema));
-                    format!("{name}::{kind}")
-                }
-                _ => name,
-            }
-        })
-        .collect();
+    let names: Vec<String> = fields.iter().map(|field| output(schema, *field)).collect();
     names.join(", ")
 }
 
-fn layout(schema: &SchemaSnapshot, fields: &[Field]) -> SchemaRef {
+/// A field as an answer has it.
+pub(super) fn output(schema: &SchemaSnapshot, field: Field) -> String {
+    let name = names::field(schema, field);
+    match field {
+        // With its type: a statement that was made for one version of the schema must not
+        // answer in the types of the next.
+        Field::Property(_) => {
+            let kind = types::cast_type(field.property_type(schema));
+            format!("{name}::{kind}")
+        }
+        _ => name,
+    }
+}
+
+pub(super) fn layout(schema: &SchemaSnapshot, fields: &[Field]) -> SchemaRef {
     let whole = schema.record_layout();
     if fields.len() == whole.fields().len() {
         return Arc::clone(whole);
@@ -107,16 +107,21 @@ pub(crate) fn scan(query: &RecordQuery) -> Query {
     if query.ordered || !query.sort.is_empty() || query.after.is_some() || query.offset > 0 {
         sql.push_str(&sort::order_by(schema, &query.total_sort()));
     }
+    push_cut(&mut sql, query);
+    Query {
+        sql,
+        params: params.0,
+        layout: layout(schema, &fields),
+    }
+}
+
+/// Cuts an answer to what the query wants of it.
+pub(super) fn push_cut(sql: &mut String, query: &RecordQuery) {
     if let Some(limit) = query.limit {
         let _ = write!(sql, " LIMIT {}", limit.min(i64::MAX.unsigned_abs()));
     }
     if query.offset > 0 {
         let _ = write!(sql, " OFFSET {}", query.offset.min(i64::MAX.unsigned_abs()));
-    }
-    Query {
-        sql,
-        params: params.0,
-        layout: layout(schema, &fields),
     }
 }
 

@@ -8,16 +8,22 @@ use crate::sql::{Params, names};
 
 /// The ORDER BY clause of a total order.
 pub(super) fn order_by(schema: &SchemaSnapshot, keys: &[Sort]) -> String {
-    let keys: Vec<String> = keys.iter().map(|key| order_key(schema, key)).collect();
+    let keys: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            let name = names::field(schema, key.field);
+            ordered(&name, key, key.field.is_nullable(schema))
+        })
+        .collect();
     format!(" ORDER BY {}", keys.join(", "))
 }
 
-fn order_key(schema: &SchemaSnapshot, key: &Sort) -> String {
-    let name = names::field(schema, key.field);
+/// One expression of an ORDER BY clause.
+pub(super) fn ordered(name: &str, key: &Sort, is_nullable: bool) -> String {
     let direction = if key.descending { " DESC" } else { "" };
     // Where nulls are stands only where there can be some: an index backwards has them
     // first, and serves `DESC` alone.
-    let nulls = match (key.field.is_nullable(schema), key.nulls_first) {
+    let nulls = match (is_nullable, key.nulls_first) {
         (false, _) => "",
         (true, true) => " NULLS FIRST",
         (true, false) => " NULLS LAST",
@@ -27,11 +33,24 @@ fn order_key(schema: &SchemaSnapshot, key: &Sort) -> String {
 
 /// The condition that a record lies after a position of the query's order.
 pub(super) fn after(query: &RecordQuery, position: &Position, params: &mut Params) -> String {
-    let schema = &query.schema;
-    let keys: Vec<Key> = query
-        .total_sort()
-        .into_iter()
-        .map(|sort| Key::new(schema, sort, key_value(query, &sort, position), params))
+    let keys = query.total_sort();
+    let nullable = |key: &Sort| key.field.is_nullable(&query.schema);
+    past(query, position, (&keys, nullable), params)
+}
+
+/// The condition that a record lies after a position by some keys of the query's order.
+pub(super) fn past(
+    query: &RecordQuery,
+    position: &Position,
+    (keys, is_nullable): (&[Sort], impl Fn(&Sort) -> bool),
+    params: &mut Params,
+) -> String {
+    let keys: Vec<Key> = keys
+        .iter()
+        .map(|sort| {
+            let value = key_value(query, sort, position);
+            Key::new(query, (*sort, is_nullable(sort)), &value, params)
+        })
         .collect();
     let mut condition = String::new();
     for key in keys.iter().rev() {
@@ -66,12 +85,17 @@ struct Key {
 }
 
 impl Key {
-    fn new(schema: &SchemaSnapshot, sort: Sort, value: Value, params: &mut Params) -> Self {
-        let kind = sort.field.property_type(schema);
+    fn new(
+        query: &RecordQuery,
+        (sort, nullable): (Sort, bool),
+        value: &Value,
+        params: &mut Params,
+    ) -> Self {
+        let kind = sort.field.property_type(&query.schema);
         Self {
-            name: names::field(schema, sort.field),
-            nullable: sort.field.is_nullable(schema),
-            value: (!value.is_null()).then(|| params.add(Param::value(&value, kind))),
+            name: names::field(&query.schema, sort.field),
+            nullable,
+            value: (!value.is_null()).then(|| params.add(Param::value(value, kind))),
             sort,
         }
     }

@@ -13,6 +13,7 @@ mod citus;
 mod conformance;
 mod durable;
 mod full;
+mod isolation;
 mod limits;
 mod locks;
 mod lost;

@@ -68,16 +68,24 @@ impl TestApp {
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let mut command = staffa(self.path());
         command.args(arguments);
+        let started = Self::launch(command);
+        started.unwrap_or_else(|said| panic!("it ended early:\n{said}"))
+    }
+
+    /// Starts a server by a command of one's own; what it said, where it ended before it was
+    /// ready.
+    pub(crate) fn launch(mut command: Command) -> Result<Running, String> {
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.args(["--log-format", "json"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut before = String::new();
         let ready: Json = loop {
-            let line = lines
-                .next()
-                .unwrap_or_else(|| panic!("it ended early:\n{before}"))
-                .unwrap();
+            let Some(line) = lines.next() else {
+                child.wait().unwrap();
+                return Err(before);
+            };
+            let line = line.unwrap();
             before.push_str(&line);
             before.push('\n');
             match serde_json::from_str::<Json>(&line) {
@@ -95,13 +103,13 @@ impl TestApp {
             }
         });
         let address = |name: &str| ready[name].as_str().unwrap().to_owned();
-        Running {
+        Ok(Running {
             main: address("address"),
             admin: address("admin"),
             child,
             text,
             reader: Some(reader),
-        }
+        })
     }
 }
 
@@ -131,6 +139,11 @@ impl Running {
         serde_json::from_str::<Json>(&body).unwrap()["count"]
             .as_u64()
             .unwrap()
+    }
+
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends SIGTERM and waits for the end; gives the status and all that was said.
@@ -202,7 +215,7 @@ fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) ->
 }
 
 /// HTTP/1.0, so that the end of the connection is the end of the answer. Nothing where the
-/// server went away before its answer.
+/// server went away before the end of its answer.
 pub(crate) fn send(address: &str, request: &Request) -> Option<Answer> {
     let Request {
         method,
@@ -232,9 +245,15 @@ pub(crate) fn send(address: &str, request: &Request) -> Option<Answer> {
         let (name, value) = line.split_once(':')?;
         Some((name.to_ascii_lowercase(), value.trim().to_owned()))
     };
+    let headers: Vec<_> = lines.filter_map(header).collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length: Option<usize> = length.and_then(|(_, length)| length.parse().ok());
+    if length.is_some_and(|length| body.len() < length) {
+        return None;
+    }
     Some(Answer {
         status,
-        headers: lines.filter_map(header).collect(),
+        headers,
         body,
     })
 }

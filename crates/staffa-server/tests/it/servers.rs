@@ -27,11 +27,12 @@ name: notes
 properties:
   - {name: text, type: string, required: true}
 ";
-const LATER: &str = "
-name: later
-properties:
-  - {name: text, type: string, required: true, unique: true}
-";
+/// Made by a request, and then changed by one.
+const LATER: &str = r#"{"name": "later", "properties": [
+    {"name": "text", "type": "string", "required": true, "unique": true}]}"#;
+const CHANGED: &str = r#"{"name": "later", "properties": [
+    {"name": "text", "type": "string", "required": true, "unique": true},
+    {"name": "rank", "type": "integer", "indexed": true}]}"#;
 
 const CLIENTS: u64 = 10;
 const ROUNDS: u64 = 12;
@@ -216,36 +217,47 @@ fn three_servers_lose_no_update_of_each_other() {
     }
 }
 
-/// There is no route yet that makes a schema, so a fourth server declares one at its start.
-fn what_one_made_the_others_serve(database: &Database, servers: &[Running]) {
-    let path = "/api/v1/records/later/count";
-    assert_eq!(servers[0].get(path).0, 404);
-    let app = TestApp::new().with_schema("later.yaml", LATER);
-    let fourth = start(&app, database, 3);
-    let made = Instant::now();
+/// Waits until every server gives an answer that is asked for, and tells how long that took.
+fn until_all(servers: &[Running], what: &str, is_so: impl Fn(&Running) -> bool) {
+    let since = Instant::now();
     let mut known = BTreeMap::new();
     while known.len() < servers.len() {
-        let waited = made.elapsed();
-        assert!(waited < Duration::from_secs(30), "only {known:?} know it");
+        let waited = since.elapsed();
+        assert!(waited < Duration::from_secs(30), "{what}: only {known:?}");
         for (number, server) in servers.iter().enumerate() {
-            if !known.contains_key(&number) && server.get(path).0 == 200 {
-                known.insert(number, waited);
+            if !known.contains_key(&number) && is_so(server) {
+                known.insert(number, since.elapsed());
             }
         }
     }
-    println!("known at the others after {known:?}");
+    println!("{what} after {known:?}");
+}
+
+fn put(server: &Running, document: &str) -> Reply {
+    let path = ("PUT", "/api/v1/schemas/later");
+    ask(&server.main, path, None, document).unwrap()
+}
+
+/// A schema that one server is given by a request, changed by another and dropped by a third, while
+/// one more has just started.
+fn what_one_made_the_others_serve(database: &Database, servers: &[Running]) {
+    let count = "/api/v1/records/later/count";
+    assert_eq!(servers[0].get(count).0, 404);
+    let made = put(&servers[0], LATER);
+    assert_eq!(made.status, 201, "{made:?}");
+    until_all(servers, "a new schema is known", |server| {
+        server.get(count).0 == 200
+    });
+    let fourth = start(&TestApp::new(), database, 3);
     // A record of one is read at another, and so is a page that goes on where one ended.
+    let add = |server: &Running, body: &str| {
+        let path = ("POST", "/api/v1/records/later");
+        ask(&server.main, path, None, body).unwrap()
+    };
     for (number, text) in ["x", "y", "z"].iter().enumerate() {
         let body = format!(r#"{{"text": "{text}"}}"#);
-        let created = ask(
-            &servers[number].main,
-            ("POST", "/api/v1/records/later"),
-            None,
-            &body,
-        );
-        assert_eq!(created.unwrap().status, 201);
-        let again = ask(&fourth.main, ("POST", "/api/v1/records/later"), None, &body);
-        assert_eq!(again.unwrap().code(), "unique_violation");
+        assert_eq!(add(&servers[number], &body).status, 201);
+        assert_eq!(add(&fourth, &body).code(), "unique_violation");
     }
     let mut found = Vec::new();
     let mut cursor = String::new();
@@ -260,5 +272,29 @@ fn what_one_made_the_others_serve(database: &Database, servers: &[Running]) {
         }
     }
     assert_eq!(found, ["x", "y", "z"]);
+    // The next version: its property is served by all, and filled where the first had none.
+    let changed = put(&servers[1], CHANGED);
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let of_version = |server: &Running| server.get("/api/v1/schemas/later").1;
+    until_all(servers, "a new version is known", |server| {
+        of_version(server).contains("\"rank\"")
+    });
+    for (number, server) in servers.iter().enumerate() {
+        let added = add(
+            server,
+            &format!(r#"{{"text": "r{number}", "rank": {number}}}"#),
+        );
+        assert_eq!(added.status, 201, "{added:?}");
+        let path = format!("/api/v1/records/later/count?filter[rank]={number}");
+        let elsewhere = &servers[(number + 1) % servers.len()];
+        assert!(elsewhere.get(&path).1.contains("\"count\":1"), "{path}");
+    }
+    assert_eq!(fourth.count("later"), 6);
+    let path = ("DELETE", "/api/v1/schemas/later?confirm=later");
+    let dropped = ask(&servers[2].main, path, None, "").unwrap();
+    assert_eq!(dropped.status, 204, "{dropped:?}");
+    until_all(servers, "a drop is known", |server| {
+        server.get(count).0 == 404
+    });
     assert!(fourth.terminate().0.success());
 }

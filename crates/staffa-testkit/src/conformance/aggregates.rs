@@ -45,7 +45,7 @@ fn group(schema: &SchemaSnapshot, name: &str, bucket: Bucket) -> Group {
     }
 }
 
-async fn ask(storage: &Storage, question: &Aggregate) -> Vec<Vec<Value>> {
+pub(crate) async fn ask(storage: &Storage, question: &Aggregate) -> Vec<Vec<Value>> {
     let answer: RecordBatch = storage
         .reader
         .aggregate(question.clone())

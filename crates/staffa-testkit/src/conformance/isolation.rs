@@ -1,8 +1,9 @@
 //! What lists of operations that run at one moment never do to each other. The names in brackets
 //! are those of Adya, "Weak Consistency" (1999), and of the Hermitage tests.
 //!
-//! A list is given whole, so a client cannot look between two of its operations; lost updates
-//! (P4) are the matter of [`super::concurrency`].
+//! A list is given whole, so a client cannot look between two of its operations; what one question
+//! sees is the matter of [`super::moments`], lost updates (P4) that of [`super::concurrency`]. All
+//! is of one engine: two that share a database may each do what their lists have seen (G2).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use staffa_domain::query::{Comparison, Test};
 use staffa_domain::{Filter, Operation, RecordId, SchemaSnapshot, StorageError, Value};
 
 use crate::assert_fails;
-use crate::builders::next;
+use crate::builders::{batch, next};
 use crate::conformance::execute::three_orders;
 use crate::conformance::support::{all, execute, field};
 use crate::{nth_id, row};
@@ -164,4 +165,59 @@ pub async fn lists_do_not_see_each_other(storage: Storage) {
         pair(&storage, &schema).await,
         [(1, Value::Null), (1, Value::Null)]
     );
+}
+
+/// Of two lists that each ask whether the other has changed its record, one stands: they are
+/// carried out one after the other (G2-item).
+pub async fn lists_that_look_at_each_other_are_in_a_row(storage: Storage) {
+    let schema = three_orders(&storage).await;
+    for _ in 0..ROUNDS {
+        let [(first, _), (second, _)] = pair(&storage, &schema).await;
+        let reset = vec![set(&schema, 0, first, 1), set(&schema, 1, second, 1)];
+        execute(&storage, reset).await.expect("nobody else writes");
+        let lists = [
+            vec![has(&schema, 1, 1), set(&schema, 0, first + 1, 0)],
+            vec![has(&schema, 0, 1), set(&schema, 1, second + 1, 0)],
+        ];
+        one_stands(&storage, lists).await;
+    }
+}
+
+/// Of two lists that each ask whether there is a record of some kind and add one, one stands (G2).
+pub async fn lists_that_look_for_each_other_are_in_a_row(storage: Storage) {
+    let schema = three_orders(&storage).await;
+    for round in 0..ROUNDS.unsigned_abs() {
+        let kind = format!("kind {round}");
+        let is_kind = Test::Compare(Comparison::Eq, Value::String(kind.clone()));
+        let lists = [0, 1].map(|n| {
+            let n = 10 + 2 * round + n;
+            let row = row! { reference: n.to_string(), customer: kind.as_str() };
+            let none = Operation::Assert {
+                schema: Arc::clone(&schema),
+                filter: Some(Filter::condition(
+                    field(&schema, "customer"),
+                    is_kind.clone(),
+                )),
+                exists: false,
+            };
+            vec![none, Operation::Create(batch(&schema, n, vec![row]))]
+        });
+        one_stands(&storage, lists).await;
+    }
+}
+
+/// Carries out two lists at once: one stands, and the assertion of the other fails.
+async fn one_stands(storage: &Storage, lists: [Vec<Operation>; 2]) {
+    let calls = lists.map(|list| {
+        let storage = storage.clone();
+        tokio::spawn(async move { execute(&storage, list).await })
+    });
+    let mut stand = 0;
+    for call in calls {
+        match call.await.expect("no call panics") {
+            Ok(_) => stand += 1,
+            other => assert_fails!(other, StorageError::AssertionFailed { operation: 0 }),
+        }
+    }
+    assert_eq!(stand, 1);
 }

@@ -29,7 +29,10 @@ macro_rules! storage_conformance {
             concurrency: one_failing_call_fails_alone, one_replace_wins_each_version,
                 calls_go_on_around_a_session, calls_of_one_task_keep_their_order;
             isolation: lists_are_seen_whole, failed_lists_are_never_seen,
-                lists_do_not_see_each_other;
+                lists_do_not_see_each_other,
+                lists_that_look_at_each_other_are_in_a_row,
+                lists_that_look_for_each_other_are_in_a_row;
+            moments: a_question_sees_one_moment, what_was_seen_is_not_unseen;
             sessions: nothing_is_seen_before_the_commit, dropping_a_session_leaves_nothing,
                 many_batches_are_one_write, an_empty_session_commits,
                 a_duplicate_undoes_the_session, a_large_session_is_whole,
@@ -43,6 +46,8 @@ macro_rules! storage_conformance {
             refusals: taken_values_are_left_out, undone_sessions_tell_all, only_so_many_are_told,
                 missing_keys_are_left_out, changes_that_take_other_values_are_left_out,
                 ids_are_told_in_order, a_session_fails_at_the_first;
+            questions: records_match_the_reference, answers_do_not_contradict,
+                figures_match_the_reference;
             random: records_with_different_keys, records_with_the_same_keys;
             filters: comparisons_on_every_type, nulls_are_unknown, trees_are_three_valued,
                 system_fields_are_filtered, patterns_match_as_defined, text_parts_match_literally,

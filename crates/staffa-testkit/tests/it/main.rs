@@ -1,8 +1,8 @@
 //! The memory engine keeps every promise that it is the reference for.
 
 mod faults;
-mod questions;
 mod spool;
+mod wrong_answers;
 
 use staffa_domain::ports::Storage;
 use staffa_testkit::MemoryEngine;
