@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod files;
-mod memory;
 
 use staffa_duckdb::{Options, open};
 use staffa_testkit::conformance::Fixture;
