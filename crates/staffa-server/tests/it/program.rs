@@ -240,7 +240,7 @@ pub(crate) fn send(address: &str, request: &Request) -> Option<Answer> {
     let body = answer.split_off(end + 4);
     let head = String::from_utf8(answer).unwrap();
     let mut lines = head.lines();
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let status: u16 = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let header = |line: &str| {
         let (name, value) = line.split_once(':')?;
         Some((name.to_ascii_lowercase(), value.trim().to_owned()))
@@ -248,7 +248,8 @@ pub(crate) fn send(address: &str, request: &Request) -> Option<Answer> {
     let headers: Vec<_> = lines.filter_map(header).collect();
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let length: Option<usize> = length.and_then(|(_, length)| length.parse().ok());
-    if length.is_some_and(|length| body.len() < length) {
+    let has_body = method != "HEAD" && status != 304;
+    if has_body && length.is_some_and(|length| body.len() < length) {
         return None;
     }
     Some(Answer {
