@@ -90,7 +90,12 @@ impl Settle<'_> {
              ON CONFLICT DO NOTHING",
             names::table(self.schema),
         );
-        let inserted = self.client.execute(&sql, &[]).await?;
+        let told = self.client.execute(&sql, &[]).await?;
+        let inserted = match self.distribution {
+            Distribution::None => told,
+            // Citus tells how many it was given.
+            Distribution::Citus => self.added().await?,
+        };
         if inserted < self.records {
             let sql = self.left_out(key);
             self.client.batch_execute(&sql).await?;
@@ -99,6 +104,17 @@ impl Settle<'_> {
             inserted,
             ..WriteReceipt::default()
         })
+    }
+
+    /// How many of the records are stored: their ids are new.
+    async fn added(&self) -> Result<u64, Fault> {
+        let sql = format!(
+            "WITH given AS MATERIALIZED (SELECT id FROM {STAGE}) \
+             SELECT count(*) FROM {} AS held JOIN given ON held.id = given.id",
+            names::table(self.schema),
+        );
+        let count: i64 = self.client.query_one(&sql, &[]).await?.try_get(0)?;
+        Ok(count.unsigned_abs())
     }
 
     /// The statement that notes why records were not added. One that met its `key` is not
