@@ -1,5 +1,7 @@
 //! Why a use case did not do what it was asked.
 
+use std::any::Any;
+
 use serde_json::value::RawValue;
 use staffa_codec::decode::{DecodeError, TransactionProblem};
 use staffa_codec::question::QuestionProblem;
@@ -16,6 +18,13 @@ pub fn value_json(value: &str) -> Option<Box<RawValue>> {
         Ok(raw) if is_readable => Some(raw),
         _ => serde_json::value::to_raw_value(value).ok(),
     }
+}
+
+/// What a panic says.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message")
 }
 
 /// A use case's refusal or failure. Each transport has one table from here to its own.

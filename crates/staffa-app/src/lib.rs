@@ -25,7 +25,7 @@ pub use commands::{
 };
 pub use context::{Context, Progress, Stage};
 pub use cursor::CursorKey;
-pub use error::{Error, value_json};
+pub use error::{Error, panic_text, value_json};
 pub use jobs::{Failure, Job, JobKind, JobState, Jobs, Tally, TellFailure};
 pub use limits::Limits;
 pub use memory::{Held, Memory};

@@ -111,13 +111,11 @@ pub enum SchemaChange {
 }
 
 impl SchemaChange {
-    /// The version that comes of it, with its document; none where the schema goes.
-    pub fn made(&self) -> Option<(&Arc<SchemaSnapshot>, &str)> {
+    /// The version that comes of it, or that goes.
+    pub const fn schema(&self) -> &Arc<SchemaSnapshot> {
         match self {
-            Self::Create { to, document }
-            | Self::Describe { to, document, .. }
-            | Self::Evolve { to, document, .. } => Some((to, document)),
-            Self::Drop { .. } => None,
+            Self::Create { to, .. } | Self::Describe { to, .. } | Self::Evolve { to, .. } => to,
+            Self::Drop { from } => from,
         }
     }
 }

@@ -7,7 +7,6 @@ mod kept;
 mod keyed;
 mod tracked;
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -25,7 +24,7 @@ use tower::{Service, ServiceExt};
 use tower_http::compression::Compression;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
-use staffa_app::{Commands, Held, Memory};
+use staffa_app::{Commands, Held, Memory, panic_text};
 
 use crate::exchange::Exchange;
 use crate::problem::{Code, Problem};
@@ -121,7 +120,10 @@ impl Api {
         let work = AssertUnwindSafe(work).catch_unwind();
         let mut response = match tokio::time::timeout(deadline, work).await {
             Ok(Ok(response)) => response,
-            Ok(Err(panic)) => Problem::internal(panic_text(panic.as_ref())).into_response(),
+            Ok(Err(panic)) => {
+                let fault = format!("a handler panicked: {}", panic_text(panic.as_ref()));
+                Problem::internal(fault).into_response()
+            }
             Err(_) if exchange.is_reading() => late_body().into_response(),
             Err(_) => late().into_response(),
         };
@@ -231,12 +233,6 @@ fn may_shrink(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensio
         .iter()
         .any(|known| kind.starts_with(known))
     })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("a handler panicked: {}", text.unwrap_or("no message"))
 }
 
 /// A place among the requests that are answered at a time, until the answer has left.

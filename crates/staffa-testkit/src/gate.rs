@@ -73,8 +73,7 @@ impl SchemaCatalog for Gated {
     }
 
     async fn apply(&self, change: SchemaChange) -> Result<(), StorageError> {
-        let made = change.made();
-        if made.is_none_or(|(schema, _)| !SchemaName::is_internal(schema.name())) {
+        if !SchemaName::is_internal(change.schema().name()) {
             self.gate.pass().await;
         }
         self.inner.apply(change).await

@@ -122,17 +122,21 @@ fn test(kind: &PropertyType) -> BoxedStrategy<Test> {
     }
 }
 
-fn ordered_test(kind: &PropertyType) -> BoxedStrategy<Test> {
-    let comparisons = select(vec![
+/// How a value may compare with another.
+fn comparisons() -> impl Strategy<Value = Comparison> {
+    select(vec![
         Comparison::Eq,
         Comparison::Ne,
         Comparison::Gt,
         Comparison::Gte,
         Comparison::Lt,
         Comparison::Lte,
-    ]);
+    ])
+}
+
+fn ordered_test(kind: &PropertyType) -> BoxedStrategy<Test> {
     prop_oneof![
-        4 => (comparisons, value(kind)).prop_map(|(sign, value)| Test::Compare(sign, value)),
+        4 => (comparisons(), value(kind)).prop_map(|(sign, value)| Test::Compare(sign, value)),
         2 => vec(value(kind), 0..5).prop_map(Test::In),
         2 => (value(kind), value(kind)).prop_map(|(low, high)| Test::Between(low, high)),
         1 => Just(Test::IsNull),

@@ -31,9 +31,9 @@ impl Commands {
         let request = match (&change, from) {
             (Some(change), _) => ChangeRequest::of(change),
             // Nothing is to be done, and the job says so.
-            (None, from) => from.map(|now| ChangeRequest::making(now, document::write_stored(now))),
+            (None, Some(now)) => ChangeRequest::making(now, document::write_stored(now)),
+            (None, None) => return Err(StorageError::internal("nothing makes no schema").into()),
         };
-        let request = request.ok_or_else(|| StorageError::internal("a change of no schema"))?;
         self.start_change(ctx, request, change).await
     }
 
@@ -49,9 +49,8 @@ impl Commands {
         let change = SchemaChange::Drop {
             from: Arc::clone(&from),
         };
-        let request = ChangeRequest::of(&change);
-        let request = request.ok_or_else(|| StorageError::internal("a change of no schema"))?;
-        self.start_change(ctx, request, Some(change)).await
+        self.start_change(ctx, ChangeRequest::of(&change), Some(change))
+            .await
     }
 
     async fn start_change(

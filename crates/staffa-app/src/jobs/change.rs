@@ -19,16 +19,17 @@ pub(crate) struct ChangeRequest {
 }
 
 impl ChangeRequest {
-    /// What is stored once this is done; the schema as it is, where there is nothing to do.
-    pub(crate) fn of(change: &SchemaChange) -> Option<Self> {
-        let SchemaChange::Drop { from } = change else {
-            let (to, document) = change.made()?;
-            return Some(Self::making(to, document.to_owned()));
-        };
-        Some(Self {
-            schema: from.name().to_owned(),
-            made: None,
-        })
+    /// What is stored once this is done.
+    pub(crate) fn of(change: &SchemaChange) -> Self {
+        match change {
+            SchemaChange::Create { to, document }
+            | SchemaChange::Describe { to, document, .. }
+            | SchemaChange::Evolve { to, document, .. } => Self::making(to, document.clone()),
+            SchemaChange::Drop { from } => Self {
+                schema: from.name().to_owned(),
+                made: None,
+            },
+        }
     }
 
     /// A version is stored once this is done.

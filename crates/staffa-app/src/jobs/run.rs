@@ -1,6 +1,5 @@
 //! One job from its place in the queue to its end.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +18,7 @@ use super::{End, Head, IngestRequest, JobRequest, JobState, Live, Place, Tally};
 use crate::body::{BodyError, ByteStream};
 use crate::commands::Commands;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, panic_text};
 use crate::once::{Done, Once};
 
 /// How often a run is tried again when the engine could not carry it out at the moment.
@@ -321,12 +320,6 @@ impl Live {
     pub(crate) fn cancelled_end(&self) -> End {
         self.end(JobState::Cancelled, self.started().tally())
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message")
 }
 
 /// Why a spooled body could not be read.

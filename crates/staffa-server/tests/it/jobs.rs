@@ -6,11 +6,11 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
-use staffa_testkit::scenario::{Answer, Request};
+use staffa_testkit::scenario::Answer;
 
 use crate::database::Database;
 use crate::kill::{random, setting};
-use crate::program::{Running, TestApp, send};
+use crate::program::{Running, TestApp, request, send};
 
 /// Nothing is unique, so that a record may be there twice.
 const ENTRIES: &str = "
@@ -26,18 +26,6 @@ const RECORDS: u64 = 40_000;
 const FAILED: u64 = 1;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Request {
-    let headers = headers
-        .iter()
-        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-    Request {
-        method: method.to_owned(),
-        target: target.to_owned(),
-        headers: headers.collect(),
-        body,
-    }
-}
-
 /// Starts the job of a lot and answers its place.
 fn start(server: &Running, lot: u64) -> String {
     let body = (0..RECORDS).fold(String::new(), |mut body, number| {
@@ -50,14 +38,14 @@ fn start(server: &Running, lot: u64) -> String {
         ("prefer", "respond-async"),
     ];
     let target = "/api/v1/records/entries/bulk?on_error=continue";
-    let asked = request("POST", target, &headers, body.into_bytes());
+    let asked = request("POST", target, &headers, body.as_bytes());
     let answer = send(&server.main, &asked).unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text());
     answer.header("location").unwrap().to_owned()
 }
 
 fn job(server: &Running, place: &str) -> Json {
-    let asked = request("GET", place, &[("prefer", "wait=10")], Vec::new());
+    let asked = request("GET", place, &[("prefer", "wait=10")], b"");
     let answer: Answer = send(&server.main, &asked).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     serde_json::from_slice(&answer.body).unwrap()
@@ -156,7 +144,7 @@ fn a_job_that_is_removed_leaves_no_file() {
     let server = app.start(&["serve"]);
     let place = start(&server, 1);
     ended(&server, &place);
-    let asked = request("DELETE", &place, &[], Vec::new());
+    let asked = request("DELETE", &place, &[], b"");
     assert_eq!(send(&server.main, &asked).unwrap().status, 204);
     assert_eq!(server.get(&place).0, 404);
     let files = std::fs::read_dir(app.path().join("data/jobs/0")).unwrap();

@@ -6,11 +6,10 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
-use staffa_testkit::scenario::Request;
 
 use crate::database::Database;
 use crate::kill::{random, setting};
-use crate::program::{Running, TestApp, send};
+use crate::program::{Running, TestApp, request, send};
 
 const PATH: &str = "/api/v1/schemas/entries";
 const ROUNDS: u64 = 6;
@@ -35,25 +34,13 @@ fn document(version: u64) -> String {
     )
 }
 
-fn request(method: &str, target: &str, headers: &[(&str, &str)], body: String) -> Request {
-    let headers = headers
-        .iter()
-        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-    Request {
-        method: method.to_owned(),
-        target: target.to_owned(),
-        headers: headers.collect(),
-        body: body.into_bytes(),
-    }
-}
-
 /// Starts the change to a version and answers the place of its job.
 fn start(server: &Running, version: u64) -> String {
     let headers = [
         ("content-type", "application/json"),
         ("prefer", "respond-async"),
     ];
-    let asked = request("PUT", PATH, &headers, document(version));
+    let asked = request("PUT", PATH, &headers, document(version).as_bytes());
     let answer = send(&server.main, &asked).unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text());
     answer.header("location").unwrap().to_owned()
@@ -62,7 +49,7 @@ fn start(server: &Running, version: u64) -> String {
 fn ended(server: &Running, place: &str) -> Json {
     let start = Instant::now();
     loop {
-        let asked = request("GET", place, &[("prefer", "wait=10")], String::new());
+        let asked = request("GET", place, &[("prefer", "wait=10")], b"");
         let answer = send(&server.main, &asked).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
         let job: Json = serde_json::from_slice(&answer.body).unwrap();
@@ -134,7 +121,10 @@ fn check(server: &Running, versions: [u64; 2], probes: &mut u64, label: &str) ->
 
 fn fill(server: &Running) {
     let headers = [("content-type", "application/json")];
-    let made = send(&server.main, &request("PUT", PATH, &headers, document(1)));
+    let made = send(
+        &server.main,
+        &request("PUT", PATH, &headers, document(1).as_bytes()),
+    );
     assert_eq!(made.unwrap().status, 201);
     let body = (0..RECORDS).fold(String::new(), |mut body, number| {
         let lot = number / IN_A_LOT;
@@ -146,7 +136,10 @@ fn fill(server: &Running) {
     });
     let headers = [("content-type", "application/x-ndjson")];
     let target = "/api/v1/records/entries/bulk";
-    let stored = send(&server.main, &request("POST", target, &headers, body));
+    let stored = send(
+        &server.main,
+        &request("POST", target, &headers, body.as_bytes()),
+    );
     assert_eq!(stored.unwrap().status, 201);
 }
 

@@ -204,7 +204,13 @@ pub(crate) fn post(address: &str, path: &str, kind: &str, body: &[u8]) -> Option
     Some((answer.status, answer.text()))
 }
 
-fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Request {
+/// A request, to be sent by [`send`].
+pub(crate) fn request(
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Request {
     let header = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
     Request {
         method: method.to_owned(),

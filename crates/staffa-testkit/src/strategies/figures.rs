@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use staffa_domain::query::{
-    Aggregate, Bucket, Comparison, DateUnit, Group, Having, Metric, MetricKind, OutputSort,
+    Aggregate, Bucket, DateUnit, Group, Having, Metric, MetricKind, OutputSort,
 };
 use staffa_domain::{Field, PropertyType, SchemaSnapshot, Value};
 
-use super::{any_value, fields, filter, row_of, value};
+use super::{any_value, comparisons, fields, filter, row_of, value};
 
 /// The most groups, metrics, conditions and sort keys of a question.
 const PARTS_MAX: usize = 3;
@@ -189,15 +189,7 @@ fn having(question: &Aggregate) -> BoxedStrategy<Vec<Having>> {
         .into_iter()
         .map(|place| (place, operand(&question.schema, &question.metrics[place])))
         .collect();
-    let comparisons = select(vec![
-        Comparison::Eq,
-        Comparison::Ne,
-        Comparison::Gt,
-        Comparison::Gte,
-        Comparison::Lt,
-        Comparison::Lte,
-    ]);
-    let one = (any::<Index>(), comparisons).prop_flat_map(move |(at, comparison)| {
+    let one = (any::<Index>(), comparisons()).prop_flat_map(move |(at, comparison)| {
         let (metric, operand) = at.get(&operands).clone();
         operand.prop_map(move |value| Having {
             metric,
