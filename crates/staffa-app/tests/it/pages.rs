@@ -246,6 +246,7 @@ async fn a_cursor_over_long_values_is_short_and_leads_on() {
             let asked = by_reference(&app, descending, from);
             let page = app.queries.list_records(&ctx(), asked).await.unwrap();
             found.extend(ids(&page));
+            assert!(found.len() <= expected.len(), "it does not come to its end");
             let cursor = page.next_cursor;
             assert!(cursor.iter().all(|text| text.len() < 2_048), "{cursor:?}");
             start = cursor.map(StartAt::Cursor);
