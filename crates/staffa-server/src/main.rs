@@ -6,6 +6,7 @@ mod config;
 
 mod compose;
 mod cursor_secret;
+mod memory;
 mod schemas;
 mod serve;
 mod shutdown;
@@ -17,10 +18,6 @@ mod demo;
 mod bench;
 
 mod cli;
-
-/// Serves the storage engine too, whose allocations are most of the program's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -10,12 +10,17 @@ use staffa_app::Commands;
 use staffa_domain::Schema;
 use staffa_http::{ServeOptions, admin_router, router, serve};
 use staffa_telemetry::{LogFormat, LogOptions, Logs, logs};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::compose::{App, compose};
 use crate::config::{Config, LogConfig};
+use crate::memory;
 use crate::shutdown::{Draining, Signals};
+
+/// How many connections may wait to be accepted, as far as the system allows: of a crowd that
+/// comes at once, who does not fit tries again after a second.
+const BACKLOG: u32 = 4096;
 
 /// A server whose addresses are taken.
 #[derive(Debug)]
@@ -28,13 +33,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Takes the addresses, before anything that takes time.
-    pub(crate) async fn bind(config: &Config) -> anyhow::Result<Self> {
+    /// Takes the addresses, before anything that takes time; within a runtime.
+    pub(crate) fn bind(config: &Config) -> anyhow::Result<Self> {
         config.check_served()?;
         let logs = init_logs(&config.log)?;
         let signals = Signals::listen()?;
-        let main = listen(config.listen, "listen").await?;
-        let admin = listen(config.admin_listen, "admin-listen").await?;
+        let main = listen(config.listen, "listen")?;
+        let admin = listen(config.admin_listen, "admin-listen")?;
         Ok(Self {
             config: config.clone(),
             main,
@@ -90,6 +95,7 @@ impl Server {
             tokio::spawn(async move { keeper.keep_jobs().await }),
             tokio::spawn(self.signals.drain(draining)),
             tokio::spawn(async move { catalog.follow().await }),
+            tokio::spawn(memory::keep_giving_back()),
         ];
         tracing::info!(%address, admin = %admin_address, "ready");
         ready();
@@ -140,8 +146,19 @@ fn init_logs(config: &LogConfig) -> anyhow::Result<Logs> {
     })?)
 }
 
-async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    match TcpListener::bind(address).await {
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // The address of a server that has just ended is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    match bind(address) {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             bail!("the address {address} is in use by another process; choose one with --{flag}")

@@ -16,6 +16,9 @@ use super::{client, data};
 /// How long a server may take until it is ready, and until it is gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// One address has all connections there are.
+const CONNECTIONS_MAX: &str = "4096";
+
 /// A server to be measured.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -66,6 +69,7 @@ impl Server {
         let child = Command::new(std::env::current_exe()?)
             .args(["serve", "--listen", &address.to_string()])
             .args(["--admin-listen", &admin.to_string(), "--log-level", "warn"])
+            .args(["--http-connections-per-address-max", CONNECTIONS_MAX])
             .arg("--data-dir")
             .arg(folder.path().join("data"))
             .arg("--schemas")

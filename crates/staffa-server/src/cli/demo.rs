@@ -28,7 +28,7 @@ pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Resu
     };
     let output = invocation.output;
     let done = block_on(async {
-        let mut server = Server::bind(&config).await?;
+        let mut server = Server::bind(&config)?;
         let app = server.open(demo::schemas()?).await?;
         let load = demo::load(&app.commands, &app.queries, output);
         let loaded = server.unless_ended(load).await;

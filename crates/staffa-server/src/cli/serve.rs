@@ -14,7 +14,7 @@ pub(super) fn run(matches: &ArgMatches, invocation: &Invocation) -> anyhow::Resu
     let (_, config) = settings::load(matches, invocation)?;
     let declared = schemas::read_folder(&config.schemas, config.schemas_set)?;
     block_on(async {
-        let mut server = Server::bind(&config).await?;
+        let mut server = Server::bind(&config)?;
         let app = server.open(declared).await?;
         server.run(app, || ()).await
     })

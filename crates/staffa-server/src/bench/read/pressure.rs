@@ -23,8 +23,8 @@ use crate::bench::write;
 
 /// How many connections ask while others work.
 const CONNECTIONS: usize = 16;
-/// How many connections carry ten times what can be answered.
-const CROWD: usize = 512;
+/// How many connections carry ten times what can be answered: more than may wait in any queue.
+const CROWD: usize = 2_048;
 /// How many clients leave in the middle of a stream, and how many at a time.
 const LEAVERS: usize = 500;
 const LEAVERS_AT_A_TIME: usize = 8;
@@ -162,7 +162,7 @@ pub(super) fn leavers(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     let gone = milliseconds(ended.elapsed());
     bed.keep(Outcome::new("leavers/queries gone after", gone, "ms").at_most(1_000.0));
     // The threads of the last streams end, and the allocator gives back what they had.
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(5));
     let after = Inside::of(&process)?;
     let kept = (float(after.memory) - float(before.memory)) / 1e6;
     bed.keep(Outcome::new("leavers/memory kept", kept, "MB").at_most(16.0));
