@@ -26,6 +26,8 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use staffa_app::{Commands, Held, Memory, panic_text};
 
+pub(crate) use finish::{REQUEST_ID, put_common_headers};
+
 use crate::exchange::Exchange;
 use crate::problem::{Code, Problem};
 use crate::state::{ApiState, Observer, Settings};

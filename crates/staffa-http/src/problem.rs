@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 use staffa_app::{Error, Failure, value_json};
 use staffa_domain::RecordError;
 
+/// The media type of a problem document.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
 /// Every error code with its status and title. Each is told by some answer and has a page in
 /// `docs/errors`.
 pub const CODES: &[(&str, u16, &str)] = &[
@@ -336,8 +339,8 @@ impl Problem {
         self.0.fault.as_deref()
     }
 
-    /// Writes the problem into the response that carries it.
-    pub(crate) fn render(&self, response: &mut Response, instance: &str, request_id: &str) {
+    /// The document: what went wrong with the request of this path and this id.
+    pub(crate) fn to_json(&self, instance: &str, request_id: &str) -> Vec<u8> {
         let Inner {
             code,
             detail,
@@ -356,14 +359,15 @@ impl Problem {
             request_id,
             retryable: *retryable,
         };
-        let body = serde_json::to_vec(&wire).unwrap_or_default();
-        *response.body_mut() = Body::from(body);
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+
+    /// Writes the problem into the response that carries it.
+    pub(crate) fn render(&self, response: &mut Response, instance: &str, request_id: &str) {
+        *response.body_mut() = Body::from(self.to_json(instance, request_id));
         let headers = response.headers_mut();
         headers.remove(http::header::CONTENT_LENGTH);
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     }
 }
 

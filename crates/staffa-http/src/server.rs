@@ -1,6 +1,7 @@
 //! The accept loop: every wait for a client has an end, and shutting down lets requests finish.
 
 mod addresses;
+mod bare;
 mod connection;
 mod guarded;
 mod pulse;

@@ -21,7 +21,7 @@ use crate::exchange::Exchange;
 use crate::problem::Problem;
 use crate::state::Observer;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const REQUEST_ID_LEN_MAX: usize = 128;
 
@@ -65,7 +65,11 @@ pub(super) fn finish(
             tracing::error!(request_id, fault, "the request failed");
         }
     }
-    put_headers(response.headers_mut(), &exchange);
+    let headers = response.headers_mut();
+    put_common_headers(headers, exchange.request_id());
+    if let Ok(timing) = HeaderValue::try_from(server_timing(&exchange)) {
+        headers.insert(SERVER_TIMING, timing);
+    }
     if head.method == Method::HEAD {
         leave_out_body(&mut response);
     }
@@ -88,7 +92,8 @@ fn leave_out_body(response: &mut Response) {
     }
 }
 
-fn put_headers(headers: &mut HeaderMap, exchange: &Exchange) {
+/// The headers that every answer has.
+pub(crate) fn put_common_headers(headers: &mut HeaderMap, request_id: &str) {
     let cache = match headers.contains_key(ETAG) {
         true => "private, no-cache",
         false => "no-store",
@@ -111,11 +116,8 @@ fn put_headers(headers: &mut HeaderMap, exchange: &Exchange) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if let Ok(id) = HeaderValue::from_str(exchange.request_id()) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
-    }
-    if let Ok(timing) = HeaderValue::try_from(server_timing(exchange)) {
-        headers.insert(SERVER_TIMING, timing);
     }
 }
 

@@ -87,6 +87,14 @@ fn json_body(schema: Json) -> Json {
     json!({"application/json": {"schema": schema}})
 }
 
+/// The same, or as YAML.
+fn with_yaml(mut content: Json) -> Json {
+    for kind in ["application/yaml", "text/yaml"] {
+        content[kind] = json!({"schema": {"type": "string"}});
+    }
+    content
+}
+
 fn of_one_schema(operation: Operation, name: &str) -> Told {
     let data = || reference(&format!("{name}.data"));
     let partial = || reference(&format!("{name}.partial"));
@@ -192,9 +200,7 @@ fn many(data: Json) -> Json {
 
 fn infer() -> Told {
     let mut good = of_json("The proposal", reference("proposal"));
-    for kind in ["application/yaml", "text/yaml"] {
-        good["content"][kind] = json!({"schema": {"type": "string"}});
-    }
+    good["content"] = with_yaml(good["content"].take());
     Told {
         summary: "Propose a schema from a sample: of a long body the first 10,000 records, or 16 \
                   MiB once unpacked, are read. Nothing is stored",
@@ -282,7 +288,7 @@ fn of_schemas(operation: Operation, schemas: &Schemas) -> Told {
         Operation::EvolveSchema => Told {
             summary: "Make a schema, or bring it to its next version",
             parameters: Some(params::of_evolution()),
-            body: Some(json_body(json!({"type": "object"}))),
+            body: Some(with_yaml(json_body(json!({"type": "object"})))),
             answers: answers(
                 vec![
                     (

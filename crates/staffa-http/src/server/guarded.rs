@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::ServeOptions;
+use super::bare;
 use super::pulse::Pulse;
 
 /// With what a client begins that speaks HTTP/2 (RFC 9113 §3.4).
@@ -31,6 +33,8 @@ pub(super) struct Guarded {
     spoken: Spoken,
     /// When the head that has begun must be complete, and how many requests came before it.
     head: Option<(Instant, u64)>,
+    /// What is still to be sent in place of what the library wrote.
+    instead: Bytes,
     reading: Timer,
     writing: Timer,
 }
@@ -69,6 +73,7 @@ impl Guarded {
             is_shut: false,
             spoken: Spoken::Opening(0),
             head: None,
+            instead: Bytes::new(),
             reading: Timer::default(),
             writing: Timer::default(),
         }
@@ -99,6 +104,26 @@ impl Guarded {
         }
         let (by, before) = self.head?;
         (self.pulse.started() == before && self.pulse.is_idle()).then_some(by)
+    }
+
+    /// Whether something else is sent than the library wrote.
+    fn stands_in(&mut self, written: &[u8]) -> bool {
+        if self.instead.is_empty() && self.spoken != Spoken::Http2 && self.pulse.is_idle() {
+            self.instead = bare::instead_of(written).unwrap_or_default();
+        }
+        !self.instead.is_empty()
+    }
+
+    /// Sends that whole; then the library's `len` bytes count as written.
+    fn poll_instead(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<io::Result<usize>> {
+        while !self.instead.is_empty() {
+            let done = Pin::new(&mut self.stream).poll_write(cx, &self.instead);
+            match ready!(self.check_write(cx, done))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => drop(self.instead.split_to(sent)),
+            }
+        }
+        Poll::Ready(Ok(len))
     }
 
     /// Ends a wait for the client to take something.
@@ -143,6 +168,9 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.stands_in(bytes) {
+            return self.poll_instead(cx, bytes.len());
+        }
         let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.check_write(cx, done)
     }
@@ -152,6 +180,10 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let first = slices.first().map_or(&[][..], |slice| slice);
+        if self.stands_in(first) {
+            return self.poll_instead(cx, first.len());
+        }
         let done = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.check_write(cx, done)
     }

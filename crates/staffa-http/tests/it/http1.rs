@@ -45,7 +45,28 @@ impl Wire {
         let shown = tail(message);
         assert_eq!(statuses(&answer), [status], "{shown:?}: {answer}");
         assert_eq!(self.app.count("orders").await, 0, "{shown:?}: {answer}");
+        if status >= "400" {
+            check_problem(&answer, status);
+        }
     }
+}
+
+/// Whoever refused the message, the answer is a problem document and says how long it is.
+#[track_caller]
+fn check_problem(answer: &str, status: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    for header in [
+        "content-type: application/problem+json".to_owned(),
+        format!("content-length: {}", body.len()),
+        "connection: close".to_owned(),
+        "cache-control: no-store".to_owned(),
+    ] {
+        assert!(head.lines().any(|line| line == header), "{header}: {answer}");
+    }
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(problem["status"].to_string(), status, "{answer}");
+    let id = problem["request_id"].as_str().unwrap();
+    assert!(head.contains(&format!("x-request-id: {id}")), "{answer}");
 }
 
 /// A bulk write with these headers and this body.
