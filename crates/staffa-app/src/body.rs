@@ -21,7 +21,7 @@ pub enum BodyError {
         max_bytes: u64,
     },
     /// There is no room for it, with all the others that are held now.
-    #[error("the server holds as much of bodies as it may")]
+    #[error("the server holds as much in memory for its requests as it may")]
     NoRoom,
     /// The client sent nothing for too long.
     #[error("the body stopped coming")]

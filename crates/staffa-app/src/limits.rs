@@ -21,6 +21,8 @@ pub struct Limits {
     pub page_size_max: u64,
     /// Records that `page` may skip.
     pub page_offset_max: u64,
+    /// Bytes that the records of one page may take.
+    pub page_bytes_max: u64,
     /// Depth of a filter tree.
     pub filter_depth_max: usize,
     /// Conditions in a filter tree.
@@ -59,6 +61,7 @@ impl Default for Limits {
             json_depth_max: 64,
             page_size_max: 10_000,
             page_offset_max: 1_000_000,
+            page_bytes_max: 64 << 20,
             filter_depth_max: 32,
             filter_conditions_max: 50,
             affected_max: 10_000,

@@ -112,8 +112,11 @@ impl RecordReader for Reusing {
             offset,
             limit,
             select,
+            bytes_max,
         } = &query;
-        let parts = (filter, sort, ordered, after, offset, limit, select);
+        let parts = (
+            filter, sort, ordered, after, offset, limit, select, bytes_max,
+        );
         let key = match limit {
             Some(limit) if *limit <= PAGE_RECORDS_MAX => self.key(schema, "scan", &parts),
             _ => None,

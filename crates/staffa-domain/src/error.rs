@@ -149,6 +149,12 @@ pub enum StorageError {
     /// No room is left on disk or in memory that the work may use.
     #[error("the storage is full")]
     StorageFull,
+    /// What a query found takes more memory than its answer may.
+    #[error("the answer takes more than {bytes_max} bytes")]
+    AnswerTooLarge {
+        /// What it may take.
+        bytes_max: u64,
+    },
     /// The engine cannot do this, whatever the moment.
     #[error("not supported: {0}")]
     Unsupported(String),

@@ -120,6 +120,10 @@ pub struct RecordQuery {
     /// Which properties, as ascending positions; all when absent. The system fields always
     /// come along.
     pub select: Option<Vec<usize>>,
+    /// Give up with [`StorageError::AnswerTooLarge`](crate::StorageError::AnswerTooLarge) once
+    /// what was read takes more bytes than about this. For answers that are held as a whole: an
+    /// engine need not count those that it hands over piece by piece.
+    pub bytes_max: Option<u64>,
 }
 
 impl RecordQuery {
@@ -134,6 +138,7 @@ impl RecordQuery {
             offset: 0,
             limit: None,
             select: None,
+            bytes_max: None,
         }
     }
 

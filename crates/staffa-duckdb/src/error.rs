@@ -21,6 +21,8 @@ pub(crate) enum Class {
     StorageFull,
     /// The disk refuses a read or a write.
     Disk,
+    /// What was found takes more bytes than this.
+    TooLarge(u64),
     /// A figure is beyond what its type can hold.
     OutOfRange,
     /// A table or a column is not there.
@@ -117,6 +119,14 @@ impl Fault {
         }
     }
 
+    /// An answer that takes more bytes than it may.
+    pub(crate) fn too_large(bytes_max: u64) -> Self {
+        Self {
+            class: Class::TooLarge(bytes_max),
+            text: format!("an answer takes more than {bytes_max} bytes"),
+        }
+    }
+
     /// What a caller is told. Only the engine answers with it, since it must notice what a fault
     /// says of itself.
     pub(crate) fn into_storage_error(self) -> StorageError {
@@ -125,6 +135,7 @@ impl Fault {
             Class::Interrupted => StorageError::Timeout,
             Class::OutOfMemory => StorageError::Unavailable(Unavailable::OutOfMemory),
             Class::StorageFull => StorageError::StorageFull,
+            Class::TooLarge(bytes_max) => StorageError::AnswerTooLarge { bytes_max },
             Class::OutOfRange => StorageError::Unsupported("a figure is out of range".to_owned()),
             Class::Disk => {
                 tracing::error!(error = %self.text, "the disk fails");

@@ -38,7 +38,7 @@ pub(crate) fn fetch(
 ) -> Result<Vec<RecordBatch>, Fault> {
     let is_deep = query.offset >= fences.sizes.deep_offset;
     let Some(ladder) = ladder(link, fences, query, is_deep)? else {
-        return select::records(query).fetch(link);
+        return select::records(query).fetch_within(link, query.bytes_max);
     };
     let mut snapshot = Transaction::begin(link)?;
     snapshot.run(|connection| {
@@ -48,7 +48,7 @@ pub(crate) fn fetch(
         {
             return Ok(page);
         }
-        select::records(query).fetch(connection)
+        select::records(query).fetch_within(connection, query.bytes_max)
     })
 }
 
@@ -88,7 +88,7 @@ fn within(
     let found = if by_id {
         select::ids_within(query, bounds).fetch(connection)?
     } else {
-        select::records_within(query, bounds).fetch(connection)?
+        select::records_within(query, bounds).fetch_within(connection, query.bytes_max)?
     };
     let count: usize = found.iter().map(RecordBatch::num_rows).sum();
     if bounds.to.is_some() && (count as u64) < limit {
@@ -114,7 +114,7 @@ fn records_of(
         return Ok(Vec::new());
     }
     let found = select::selected_by_ids(&query.schema, &query.selected(), ids.iter().copied());
-    let found = found.fetch(connection)?;
+    let found = found.fetch_within(connection, query.bytes_max)?;
     let Some(first) = found.first() else {
         return Err(Fault::bug("records of a snapshot are gone within it"));
     };

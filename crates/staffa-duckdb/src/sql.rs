@@ -87,8 +87,26 @@ impl Sql {
     /// Runs it and takes the whole, bounded result. Not by `query_arrow`, whose iterator
     /// panics on an error.
     pub(crate) fn fetch(&self, connection: &Connection) -> Result<Vec<RecordBatch>, Fault> {
+        self.fetch_within(connection, None)
+    }
+
+    /// The same, if the result takes at most so many bytes.
+    pub(crate) fn fetch_within(
+        &self,
+        connection: &Connection,
+        bytes_max: Option<u64>,
+    ) -> Result<Vec<RecordBatch>, Fault> {
         let mut statement = connection.prepare(&self.text)?;
-        let batches = statement.stream_arrow(params_from_iter(self.params()))?;
-        Ok(batches.collect::<Result<Vec<_>, _>>()?)
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        for batch in statement.stream_arrow(params_from_iter(self.params()))? {
+            let batch = batch?;
+            bytes += batch.get_array_memory_size() as u64;
+            if let Some(bytes_max) = bytes_max.filter(|most| bytes > *most) {
+                return Err(Fault::too_large(bytes_max));
+            }
+            found.push(batch);
+        }
+        Ok(found)
     }
 }

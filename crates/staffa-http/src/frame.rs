@@ -26,7 +26,7 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use staffa_app::{Commands, Held, Memory, panic_text};
 
-pub(crate) use finish::{REQUEST_ID, put_common_headers};
+pub(crate) use finish::{REQUEST_ID, SERVER_TIMING, put_common_headers};
 
 use crate::exchange::Exchange;
 use crate::problem::{Code, Problem};

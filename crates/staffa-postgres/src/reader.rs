@@ -32,6 +32,8 @@ use source::{Fault, Source};
 const PAGE_MAX: u64 = 10_001;
 /// How many records of a stream travel together.
 const BATCH_RECORDS: usize = 8_192;
+/// Fewer do, where they are as large as this together.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// The reads of one database.
 #[derive(Debug)]
@@ -61,7 +63,8 @@ impl RecordReader for Reader {
             // A cluster would have to gather what one half leaves room for.
             let halves = (self.distribution == Distribution::None).then(|| sql::page(&query));
             let question = halves.flatten().unwrap_or_else(|| sql::scan(&query));
-            let page = self.whole(question, &query.schema).await?;
+            let page = self.whole(question, &query.schema, query.bytes_max);
+            let page = page.await?;
             return Ok(Box::pin(stream::iter([Ok(page)])));
         }
         self.stream(sql::scan(&query), &query.schema).await
@@ -83,7 +86,7 @@ impl RecordReader for Reader {
                 exact: false,
             });
         }
-        let answer = self.whole(sql::count(schema, filter), schema).await?;
+        let answer = self.whole(sql::count(schema, filter), schema, None).await?;
         Ok(Count {
             records: first_integer(&answer)?.unsigned_abs(),
             exact: true,
@@ -92,7 +95,7 @@ impl RecordReader for Reader {
 
     async fn aggregate(&self, question: Aggregate) -> Result<RecordBatch, StorageError> {
         self.health.check_open()?;
-        self.whole(sql::aggregate(&question), &question.schema)
+        self.whole(sql::aggregate(&question), &question.schema, None)
             .await
     }
 
@@ -107,11 +110,13 @@ impl RecordReader for Reader {
 }
 
 impl Reader {
-    /// Runs a query and reads its whole answer, which must be short.
+    /// Runs a query and reads its whole answer, which must be short. One that takes more than so
+    /// many bytes is given up, and its query cancelled.
     async fn whole(
         &self,
         query: Query,
         schema: &SchemaSnapshot,
+        bytes_max: Option<u64>,
     ) -> Result<RecordBatch, StorageError> {
         let mut builder = BatchBuilder::new(Arc::clone(&query.layout))?;
         let (lease, mut source) = self.start(&self.reads, &query, schema).await?;
@@ -124,6 +129,9 @@ impl Reader {
                     return Err(error::of_schema(error, schema));
                 }
                 Err(Fault::Codec(error)) => return Err(error),
+            }
+            if let Some(bytes_max) = bytes_max.filter(|most| builder.bytes() as u64 > *most) {
+                return Err(StorageError::AnswerTooLarge { bytes_max });
             }
         }
         lease.give_back();
@@ -233,7 +241,7 @@ async fn pump(
 ) -> Result<Ended, Fault> {
     let codec = |error: CodecError| Fault::Codec(error.into());
     while source.pull(&mut builder).await? {
-        if builder.len() >= BATCH_RECORDS {
+        if builder.len() >= BATCH_RECORDS || builder.bytes() >= BATCH_BYTES {
             let batch = builder.finish().map_err(codec)?;
             if sender.send(Ok(batch)).await.is_err() {
                 return Ok(Ended::Left);

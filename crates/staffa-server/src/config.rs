@@ -294,6 +294,7 @@ impl Values<'_> {
             json_depth_max: self.size("limits.json_depth_max"),
             page_size_max: self.number("limits.page_size_max"),
             page_offset_max: self.number("limits.page_offset_max"),
+            page_bytes_max: self.number("limits.page_bytes_max"),
             filter_depth_max: self.size("limits.filter_depth_max"),
             filter_conditions_max: self.size("limits.filter_conditions_max"),
             answers_bytes_max: self.number("limits.answers_bytes_max"),

@@ -207,6 +207,7 @@ pub fn query(schema: &Arc<SchemaSnapshot>) -> BoxedStrategy<RecordQuery> {
             offset,
             limit,
             select,
+            bytes_max: None,
         })
         .boxed()
 }

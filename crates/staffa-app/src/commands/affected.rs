@@ -101,6 +101,7 @@ impl Commands {
             filter: Some(affected.filter.clone()),
             limit: Some(affected.affected_max + 1),
             select,
+            bytes_max: Some(self.limits.body_bytes_max as u64),
             ..RecordQuery::all(Arc::clone(&affected.schema))
         };
         let scan = self.reader.scan(query);

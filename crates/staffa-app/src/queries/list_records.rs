@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use futures_util::TryStreamExt;
 use staffa_codec::question::{QuestionCode, QuestionProblem};
-use staffa_domain::batch::{record_id, value_at};
+use staffa_domain::batch::{bytes_of, record_id, value_at};
 use staffa_domain::record::system;
 use staffa_domain::{Count, Field, Filter, Position, RecordQuery, SchemaSnapshot, Sort, Value};
 
@@ -82,6 +82,8 @@ impl Queries {
         self.check_size(&request)?;
         let plan = self.plan(ctx, &request).await?;
         let records = self.page(ctx, plan.query.clone()).await?;
+        // The answer will be text of about this length.
+        ctx.hold(bytes_of(records.columns()))?;
         let has_next = records.num_rows() as u64 > request.size;
         let kept = records
             .num_rows()
@@ -121,6 +123,7 @@ impl Queries {
             // One more than the page holds tells whether another follows.
             limit: Some(request.size + 1),
             select: select_with_sort(request),
+            bytes_max: Some(self.limits.page_bytes_max),
             ..RecordQuery::all(Arc::clone(&request.schema))
         };
         match &request.start {

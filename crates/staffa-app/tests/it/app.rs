@@ -35,6 +35,7 @@ pub(crate) fn limits() -> Limits {
         bulk_records_max: 5,
         page_size_max: 100,
         page_offset_max: 20,
+        page_bytes_max: 1 << 20,
         retries_max: 3,
         returned_ids_max: 5,
         affected_max: 50,

@@ -11,7 +11,7 @@ use staffa_app::{
 use staffa_domain::batch::record_id;
 use staffa_domain::query::{Comparison, Condition, Test};
 use staffa_domain::record::system;
-use staffa_domain::{Field, Filter, RecordId, Sort, Value};
+use staffa_domain::{Field, Filter, RecordId, Sort, StorageError, Value};
 use staffa_testkit::nth_id;
 
 use crate::app::{App, ctx, limits};
@@ -298,5 +298,32 @@ async fn where_the_record_of_a_long_value_changes_or_goes_no_record_is_left_out(
             expected.sort_unstable();
             assert_eq!(found, expected, "{descending} {deletes}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_too_many_bytes_is_refused() {
+    let app = App::new().await;
+    for n in 0..3 {
+        let text = "x".repeat(400_000);
+        app.create(&format!(
+            r#"{{"reference": "A-{n}", "extra": {{"t": "{text}"}}}}"#
+        ))
+        .await;
+    }
+    let ask = |size, select| ListRecords {
+        size,
+        select,
+        ..request(&app, StartAt::Page(1))
+    };
+    let page = app.queries.list_records(&ctx(), ask(3, None)).await;
+    let most = limits().page_bytes_max;
+    assert!(
+        matches!(page, Err(Error::Storage(StorageError::AnswerTooLarge { bytes_max })) if bytes_max == most),
+        "{page:?}"
+    );
+    for (size, select) in [(1, None), (3, Some(vec![0]))] {
+        let page = app.queries.list_records(&ctx(), ask(size, select)).await;
+        assert_eq!(page.unwrap().records.num_rows() as u64, size);
     }
 }

@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::state::Observer;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const REQUEST_ID_LEN_MAX: usize = 128;
 
 /// What is needed of a request after it is gone.

@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json, json};
 use crate::problem::CODES;
 
 /// Statuses that any route may answer with.
-const EVERYWHERE: [u16; 10] = [400, 404, 405, 406, 414, 431, 500, 503, 504, 507];
+const EVERYWHERE: [u16; 11] = [400, 404, 405, 406, 413, 414, 431, 500, 503, 504, 507];
 /// Those that only a body can cause.
-pub(super) const OF_A_BODY: [u16; 4] = [411, 413, 415, 422];
+pub(super) const OF_A_BODY: [u16; 3] = [411, 415, 422];
 
 /// The responses of an operation: those given, and the problems of every route and of `more`.
 pub(super) fn answers(good: Vec<(u16, Json)>, more: &[u16]) -> Json {

@@ -224,7 +224,7 @@ fn ingest(data: Json) -> Told {
         summary: "Write many records in one go",
         parameters: Some(params::of_ingest()),
         body: Some(many(data)),
-        answers: answers(good, &[409, 413, 415]),
+        answers: answers(good, &[409, 415]),
     }
 }
 

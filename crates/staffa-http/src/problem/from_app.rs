@@ -107,6 +107,13 @@ impl From<StorageError> for Problem {
             StorageError::StorageFull => {
                 Self::new(Code::STORAGE_FULL, "no room is left; nothing was stored")
             }
+            StorageError::AnswerTooLarge { bytes_max } => Self::new(
+                Code::PAYLOAD_TOO_LARGE,
+                format!(
+                    "the records that were found take more than {bytes_max} bytes: ask for fewer at \
+                     a time, for fewer of their properties, or stream them"
+                ),
+            ),
             StorageError::Unsupported(message) => Self::new(Code::UNSUPPORTED_CHANGE, message),
             StorageError::Internal(source) => Self::internal(chain(source.as_ref())),
             special @ (StorageError::SchemaNotFound { .. }

@@ -8,7 +8,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
 
-use crate::frame::{REQUEST_ID, put_common_headers};
+use crate::frame::{REQUEST_ID, SERVER_TIMING, put_common_headers};
 use crate::problem::{Code, PROBLEM_JSON, Problem};
 
 /// What is sent in place of `written`, if that is an answer of the library's own.
@@ -39,6 +39,7 @@ fn answer(problem: &Problem) -> Bytes {
     let body = problem.to_json("", &request_id);
     let mut headers = HeaderMap::new();
     put_common_headers(&mut headers, &request_id);
+    headers.insert(SERVER_TIMING, HeaderValue::from_static("total;dur=0"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     headers.insert(CONTENT_LENGTH, body.len().into());
     headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use axum::body::Body;
 use http::StatusCode;
+use tower::ServiceExt;
 
 use crate::app::{Answer, App};
 
@@ -48,6 +50,25 @@ async fn a_patch_counts_once_for_each_record() {
         let done = app.call("PATCH", &from(26), &JSON, patch.clone()).await;
         assert_eq!(done.json()["affected"], 5, "{}", done.text());
     }
+}
+
+#[tokio::test]
+async fn a_page_counts_until_it_has_left() {
+    let app = small().await;
+    for n in 0..5 {
+        let body = format!(r#"{{"reference":"{n}","extra":{}}}"#, object(1_000_000));
+        let made = app.post(ORDERS, body).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.show());
+    }
+    check_too_much(&app.get(&format!("{ORDERS}?size=5")).await);
+    let of_two = format!("{ORDERS}?size=2");
+    let ask = || crate::app::request("GET", &of_two).body(Body::empty());
+    let unread = app.api.clone().oneshot(ask().unwrap()).await.unwrap();
+    assert_eq!(unread.status(), StatusCode::OK);
+    let answer = app.get(&of_two).await;
+    assert_eq!(answer.code(), "overloaded", "{}", answer.show());
+    drop(unread);
+    assert_eq!(app.get(&of_two).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ pub(crate) struct BatchBuilder {
     layout: SchemaRef,
     columns: Vec<Builder>,
     len: usize,
+    bytes: usize,
 }
 
 impl BatchBuilder {
@@ -35,11 +36,17 @@ impl BatchBuilder {
             layout,
             columns,
             len: 0,
+            bytes: 0,
         })
     }
 
     pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many bytes the values took on their way here.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Adds one result row, whose columns are laid out as the batch.
@@ -49,6 +56,7 @@ impl BatchBuilder {
                 .try_get(place)
                 .map_err(|error| CodecError::new(error.to_string()))?;
             column.push(raw.0)?;
+            self.bytes += raw.0.map_or(0, <[u8]>::len);
         }
         self.len += 1;
         Ok(())
@@ -65,7 +73,9 @@ impl BatchBuilder {
             return Err(CodecError::new("row has another number of fields"));
         }
         for column in &mut self.columns {
-            column.push(take_field(rows)?)?;
+            let raw = take_field(rows)?;
+            column.push(raw)?;
+            self.bytes += raw.map_or(0, <[u8]>::len);
         }
         self.len += 1;
         Ok(true)
@@ -76,6 +86,7 @@ impl BatchBuilder {
         let columns: Result<Vec<_>, _> = self.columns.iter_mut().map(Builder::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.len));
         self.len = 0;
+        self.bytes = 0;
         RecordBatch::try_new_with_options(Arc::clone(&self.layout), columns?, &options)
             .map_err(|error| CodecError::new(error.to_string()))
     }

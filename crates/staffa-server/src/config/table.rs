@@ -181,6 +181,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Records that page numbers may skip",
     ),
     setting(
+        "limits.page_bytes_max",
+        BYTES,
+        "64MiB",
+        "Bytes that the records of one page may take",
+    ),
+    setting(
         "limits.filter_depth_max",
         Kind::Count { min: 1, max: 128 },
         "32",

@@ -24,6 +24,7 @@ pub(super) enum Ending {
     OutOfMemory,
     Timeout,
     StorageFull,
+    AnswerTooLarge,
     Unsupported,
     Internal,
 }
@@ -55,6 +56,7 @@ impl Ending {
             StorageError::Unavailable(Unavailable::OutOfMemory) => Self::OutOfMemory,
             StorageError::Timeout => Self::Timeout,
             StorageError::StorageFull => Self::StorageFull,
+            StorageError::AnswerTooLarge { .. } => Self::AnswerTooLarge,
             StorageError::Unsupported(_) | StorageError::Incompatible(_) => Self::Unsupported,
             StorageError::Internal(_) => Self::Internal,
         }
@@ -79,6 +81,7 @@ impl Ending {
             Self::OutOfMemory => "out_of_memory",
             Self::Timeout => "timeout",
             Self::StorageFull => "storage_full",
+            Self::AnswerTooLarge => "answer_too_large",
             Self::Unsupported => "unsupported",
             Self::Internal => "internal",
         }

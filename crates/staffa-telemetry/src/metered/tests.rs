@@ -99,6 +99,7 @@ fn every_ending_has_a_label_of_its_own() {
         StorageError::Unavailable(Unavailable::OutOfMemory),
         StorageError::Timeout,
         StorageError::StorageFull,
+        StorageError::AnswerTooLarge { bytes_max: 1 },
         StorageError::Unsupported(String::new()),
         StorageError::internal("broken"),
     ];

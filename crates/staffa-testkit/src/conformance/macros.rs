@@ -56,7 +56,8 @@ macro_rules! storage_conformance {
                 several_keys_are_sorted, offset_and_limit_cut_the_order,
                 pages_add_up_to_the_whole, pages_start_after_a_descending_position;
             reads: get_answers_what_is_there, get_takes_many_ids, selections_narrow_the_answer,
-                counts_are_exact, an_empty_schema_answers_nothing;
+                counts_are_exact, an_empty_schema_answers_nothing,
+                an_answer_ends_where_it_takes_too_much;
             streams: a_stream_is_one_snapshot, a_dropped_stream_is_freed,
                 an_unordered_stream_is_complete;
             aggregates: every_metric_of_a_group, groups_of_nothing, dates_fall_into_periods,

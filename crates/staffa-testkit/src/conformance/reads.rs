@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use staffa_domain::ports::Storage;
 use staffa_domain::query::{Comparison, Test};
-use staffa_domain::{Field, Filter, RecordId, Value};
+use staffa_domain::{Field, Filter, RecordId, Sort, StorageError, Value};
 
 use crate::builders::{batch, numbered};
 use crate::conformance::support::{
@@ -13,7 +14,7 @@ use crate::conformance::support::{
 use crate::conformance::values::edge_rows;
 use crate::record::records_of;
 use crate::schemas::{all_types, orders};
-use crate::{nth_id, row};
+use crate::{assert_fails, nth_id, row};
 
 /// Missing ids are left out, an id named twice comes once, records come whole.
 pub async fn get_answers_what_is_there(storage: Storage) {
@@ -108,6 +109,40 @@ pub async fn counts_are_exact(storage: Storage) {
     let test = Test::Compare(Comparison::Lt, Value::Integer(30));
     let filter = Filter::condition(field(&schema, "quantity"), test);
     assert_eq!(matching(&storage, &schema, filter).await.len(), 30);
+}
+
+/// An answer that would take more than it may is refused, and one that takes less is whole; by
+/// whichever way a page is found.
+pub async fn an_answer_ends_where_it_takes_too_much(storage: Storage) {
+    const TEXT_BYTES: usize = 1 << 20;
+    let schema = orders();
+    let text = Value::Object(format!(r#"{{"t":"{}"}}"#, "x".repeat(TEXT_BYTES)));
+    let rows = (0..8_i64).map(|n| row! { reference: n.to_string(), quantity: n, extra: text.clone() });
+    create_with(&storage, batch(&schema, 0, rows.collect())).await;
+    let by_quantity = Sort {
+        field: field(&schema, "quantity"),
+        descending: true,
+        nulls_first: false,
+    };
+    for sort in [Vec::new(), vec![by_quantity]] {
+        let mut query = sorted(&schema, sort);
+        query.limit = Some(10);
+        query.bytes_max = Some(5 * TEXT_BYTES as u64);
+        let answer = match storage.reader.scan(query.clone()).await {
+            Ok(stream) => stream.try_collect::<Vec<_>>().await,
+            Err(error) => Err(error),
+        };
+        let most = query.bytes_max.unwrap_or_default();
+        assert_fails!(answer, StorageError::AnswerTooLarge { bytes_max } if bytes_max == most);
+        query.limit = Some(3);
+        assert_eq!(scan(&storage, query.clone()).await.len(), 3);
+        query.limit = Some(10);
+        query.bytes_max = Some(100 * TEXT_BYTES as u64);
+        assert_eq!(scan(&storage, query.clone()).await.len(), 8);
+        query.bytes_max = Some(TEXT_BYTES as u64);
+        query.select = Some(Vec::new());
+        assert_eq!(scan(&storage, query).await.len(), 8);
+    }
 }
 
 /// A schema without a record answers every question with nothing.

@@ -6,6 +6,7 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use futures_util::stream;
 
+use staffa_domain::batch::bytes_of;
 use staffa_domain::ports::{RecordReader, RecordStream};
 use staffa_domain::query::Aggregate;
 use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, StorageError};
@@ -52,6 +53,11 @@ impl RecordReader for MemoryEngine {
             .take(limit.unwrap_or(usize::MAX))
             .collect();
         let selected = query.selected();
+        if let Some(bytes_max) = query.bytes_max
+            && bytes_of(batch_of(&query.schema, &selected, &page).columns()) as u64 > bytes_max
+        {
+            return Err(StorageError::AnswerTooLarge { bytes_max });
+        }
         let batches = (0..page.len()).step_by(BATCH_RECORDS).map(move |from| {
             let to = page.len().min(from + BATCH_RECORDS);
             Ok(batch_of(&query.schema, &selected, &page[from..to]))
