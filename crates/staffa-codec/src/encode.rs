@@ -58,6 +58,12 @@ impl OutputFormat {
             Self::Parquet => "application/vnd.apache.parquet",
         }
     }
+
+    /// Whether many records are written at once, column by column: whole batches are then worth
+    /// more than pieces of them, and each is much work.
+    pub const fn writes_groups(self) -> bool {
+        matches!(self, Self::ArrowStream | Self::Parquet)
+    }
 }
 
 /// Why a batch can't be written. A bug, never the client's fault.
@@ -88,6 +94,17 @@ pub trait BatchEncoder: Send + Debug {
     fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), EncodeError>;
     /// Writes all that is left and the end.
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+}
+
+/// Hands on what a writer has written, without a copy where that can be: it may be much.
+fn hand_over(written: &mut Vec<u8>, out: &mut Vec<u8>) {
+    if out.is_empty() && !written.is_empty() {
+        std::mem::swap(out, written);
+        // It may have had room.
+        *written = Vec::new();
+    } else {
+        out.append(written);
+    }
 }
 
 /// The encoder of a format. `select` names the properties that the batches hold, as ascending

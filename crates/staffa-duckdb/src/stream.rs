@@ -33,8 +33,9 @@ use spool::Spool;
 const BATCHES_WAITING: usize = 2;
 /// The engine gives 2,048 records at a time; a batch is worth more to all that follows.
 const BATCH_ROWS: usize = 16_384;
-/// A batch of so many bytes is full, however few its records.
-const BATCH_BYTES: usize = 8 << 20;
+/// A batch of so many bytes is full, however few its records. Whoever is behind this, in any
+/// format, holds a few batches and what he makes of one, so this bounds the memory of a stream.
+const BATCH_BYTES: usize = 2 << 20;
 
 type Batch = Result<RecordBatch, StorageError>;
 

@@ -8,14 +8,21 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
 use arrow_select::coalesce::BatchCoalescer;
 
-use super::{BatchEncoder, EncodeError, OutputFormat};
+use super::{BatchEncoder, EncodeError, OutputFormat, hand_over};
 
-/// How many records a message holds, but for the last: small batches cost a reader more.
+/// How many records a message has that is put together from small batches, which cost a reader
+/// more.
 const MESSAGE_ROWS: usize = 16_384;
 /// A message is closed once it has this many bytes, so that memory stays bounded.
-const MESSAGE_BYTES: usize = 8 << 20;
+const MESSAGE_BYTES: usize = 2 << 20;
+/// A batch of so many records is a message as it is: putting it together costs a copy.
+const WHOLE_ROWS: usize = 4_096;
+/// So is one of so many bytes, however few its records.
+const WHOLE_BYTES: usize = 1 << 20;
+/// What a message takes beside the values, about: for each column, and at all.
+const HEAD_BYTES: usize = 256;
 
-/// Writes records as an Arrow IPC stream of even batches.
+/// Writes records as an Arrow IPC stream of batches that are not small.
 pub(super) struct ArrowStreamEncoder {
     layout: SchemaRef,
     pending: BatchCoalescer,
@@ -48,8 +55,25 @@ impl ArrowStreamEncoder {
         while let Some(batch) = self.pending.next_completed_batch() {
             writer.write(&batch)?;
         }
-        out.append(writer.get_mut());
+        hand_over(writer.get_mut(), out);
         Ok(())
+    }
+
+    fn write_whole(
+        &mut self,
+        batch: &RecordBatch,
+        bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        self.pending.finish_buffered_batch()?;
+        self.pending_bytes = 0;
+        self.write_pending(out)?;
+        if let Some(writer) = &mut self.writer {
+            let heads = HEAD_BYTES * (batch.num_columns() + 1);
+            writer.get_mut().reserve_exact(bytes + heads);
+            writer.write(batch)?;
+        }
+        self.write_pending(out)
     }
 }
 
@@ -77,8 +101,13 @@ impl BatchEncoder for ArrowStreamEncoder {
     }
 
     fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.pending_bytes += bytes_of(batch)?;
-        self.pending.push_batch(relaid(batch, &self.layout)?)?;
+        let batch = relaid(batch, &self.layout)?;
+        let bytes = bytes_of(&batch)?;
+        if batch.num_rows() >= WHOLE_ROWS || bytes >= WHOLE_BYTES {
+            return self.write_whole(&batch, bytes, out);
+        }
+        self.pending_bytes += bytes;
+        self.pending.push_batch(batch)?;
         if self.pending_bytes >= MESSAGE_BYTES {
             self.pending.finish_buffered_batch()?;
         }
@@ -93,7 +122,7 @@ impl BatchEncoder for ArrowStreamEncoder {
         self.write_pending(out)?;
         if let Some(writer) = &mut self.writer {
             writer.finish()?;
-            out.append(writer.get_mut());
+            hand_over(writer.get_mut(), out);
         }
         Ok(())
     }

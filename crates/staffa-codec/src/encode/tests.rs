@@ -9,7 +9,10 @@ use arrow_array::{
 };
 use arrow_ipc::reader::StreamReader;
 use arrow_schema::{DataType, Field};
+use arrow_select::concat::concat_batches;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
+use parquet::file::metadata::RowGroupMetaData;
 use serde_json::json;
 
 use staffa_domain::batch::id_array;
@@ -203,6 +206,26 @@ fn arrow_streams_hold_even_batches() {
 }
 
 #[test]
+fn a_batch_that_is_not_small_is_an_arrow_message_as_it_is() {
+    let schema = things();
+    let large = many(&schema, 5_000, |n| format!("text {n}"));
+    let batches = [batch(&schema), large.clone(), batch(&schema), large];
+    let mut encoder = encoder(OutputFormat::ArrowStream, &schema, None, Shape::Data);
+    let mut out = Vec::new();
+    encoder.start(&mut out).unwrap();
+    for batch in &batches {
+        let before = out.len();
+        encoder.encode(batch, &mut out).unwrap();
+        // Nothing of it is kept back.
+        assert_eq!(out.len() > before, batch.num_rows() > 2);
+    }
+    encoder.finish(&mut out).unwrap();
+    let reader = StreamReader::try_new(out.as_slice(), None).unwrap();
+    let read: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+    assert_eq!(read, batches);
+}
+
+#[test]
 fn parquet_reads_back() {
     let schema = things();
     let bytes = encoded(
@@ -214,6 +237,80 @@ fn parquet_reads_back() {
     let read: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
     assert_eq!(read.len(), 1);
     assert_eq!(read[0].slice(2, 2).columns(), batch(&schema).columns());
+}
+
+/// So many records: each with an id of its own, and a text by its number.
+fn many(schema: &SchemaSnapshot, rows: usize, text: impl Fn(usize) -> String) -> RecordBatch {
+    let two = batch(schema);
+    let twice = vec![two.clone(); rows / 2];
+    let whole = concat_batches(schema.record_layout(), &twice).unwrap();
+    let mut arrays = whole.columns().to_vec();
+    let ids = (0..rows as u128).map(|n| RecordId::from_bytes(n.to_be_bytes()));
+    arrays[0] = Arc::new(id_array(&ids.collect::<Vec<_>>()));
+    arrays[4] = Arc::new(StringArray::from_iter_values((0..rows).map(text)));
+    RecordBatch::try_new(Arc::clone(schema.record_layout()), arrays).unwrap()
+}
+
+#[test]
+fn parquet_is_the_same_by_many_threads_and_its_groups_grow() {
+    let schema = things();
+    let part = many(&schema, 30_000, |n| format!("text {n}"));
+    let parts = vec![part; 10];
+    let bytes = encoded(OutputFormat::Parquet, Shape::Data, &parts);
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+    let groups = builder.metadata().row_groups();
+    let rows: Vec<i64> = groups.iter().map(RowGroupMetaData::num_rows).collect();
+    assert_eq!(
+        rows,
+        [4_096, 16_384, 65_536, 65_536, 65_536, 65_536, 17_376]
+    );
+    for group in groups {
+        let id = group.column(0);
+        assert!(id.dictionary_page_offset().is_none(), "ids never repeat");
+        assert!(id.statistics().is_some());
+        assert!(group.column(3).dictionary_page_offset().is_some());
+        assert_eq!(id.compression(), Compression::SNAPPY);
+    }
+    let read: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
+    let layout = schema.record_layout();
+    let read = concat_batches(&read[0].schema(), &read).unwrap();
+    let written = concat_batches(layout, &parts).unwrap();
+    assert_eq!(read.columns(), written.columns());
+}
+
+#[test]
+fn parquet_gives_something_soon_and_keeps_back_a_bounded_number_of_bytes() {
+    let schema = things();
+    let mut encoder = encoder(OutputFormat::Parquet, &schema, None, Shape::Data);
+    let mut out = Vec::new();
+    encoder.start(&mut out).unwrap();
+    encoder
+        .encode(&many(&schema, 4_096, |n| format!("text {n}")), &mut out)
+        .unwrap();
+    assert!(out.len() > 4_096 * 4, "the first records are on their way");
+    // Three megabytes each that nothing makes smaller.
+    let noise = |n: usize| {
+        let mut state = n as u64;
+        let mut letter = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            char::from(33 + u8::try_from((state >> 33) % 94).unwrap())
+        };
+        (0..1_000).map(|_| letter()).collect::<String>()
+    };
+    let wide = many(&schema, 3_000, noise);
+    let mut kept_back = 0;
+    for _ in 0..20 {
+        let before = out.len();
+        encoder.encode(&wide, &mut out).unwrap();
+        kept_back += 3_000_000;
+        if out.len() > before {
+            assert!(out.len() - before > 3_000_000);
+            kept_back = 0;
+        }
+        assert!(kept_back < 16 << 20, "{kept_back}");
+    }
 }
 
 #[test]

@@ -13,10 +13,11 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use staffa_app::{Error, Stage, StreamView};
-use staffa_codec::encode::{BatchEncoder, OutputFormat, encoder};
+use staffa_codec::encode::{BatchEncoder, EncodeError, OutputFormat, encoder};
 use staffa_domain::ports::RecordStream;
 
 use super::pieces::Cutter;
@@ -61,13 +62,12 @@ pub(crate) async fn stream(
     let (pieces, queue) = mpsc::channel(QUEUE_LEN);
     let task = Task {
         exchange: Arc::clone(exchange),
-        encoder,
         form,
         pieces,
         cutter: Cutter::default(),
         rows: 0,
     };
-    tokio::spawn(task.run(first, batches));
+    tokio::spawn(task.run(encoder, first, batches));
     let mut response = Response::new(Body::new(Pieces { queue, end: None }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, kind);
@@ -131,9 +131,10 @@ impl http_body::Body for Pieces {
 #[error("the stream broke off")]
 struct BrokenOff;
 
+type Encoder = Box<dyn BatchEncoder>;
+
 struct Task {
     exchange: Arc<Exchange>,
-    encoder: Box<dyn BatchEncoder>,
     form: Form,
     pieces: mpsc::Sender<Frame<Bytes>>,
     cutter: Cutter,
@@ -141,11 +142,11 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, first: Option<RecordBatch>, batches: RecordStream) {
+    async fn run(mut self, encoder: Encoder, first: Option<RecordBatch>, batches: RecordStream) {
         let pieces = self.pieces.clone();
         let deadline = self.exchange.settings.transfer_timeout;
         let done = tokio::select! {
-            done = timeout(deadline, self.send_all(first, batches)) => match done {
+            done = timeout(deadline, self.send_all(encoder, first, batches)) => match done {
                 Ok(done) => done,
                 Err(_) => Err("it took longer than it may".to_owned()),
             },
@@ -160,17 +161,18 @@ impl Task {
 
     async fn send_all(
         &mut self,
+        mut encoder: Encoder,
         first: Option<RecordBatch>,
         mut batches: RecordStream,
     ) -> Result<(), String> {
         let mut head = Vec::new();
-        self.encoder
+        encoder
             .start(&mut head)
             .map_err(|error| error.to_string())?;
         self.send_bytes(head).await?;
         let mut next = first;
         while let Some(batch) = next {
-            self.send_batch(&batch).await?;
+            encoder = self.send_batch(encoder, batch).await?;
             let exchange = Arc::clone(&self.exchange);
             let more = exchange
                 .context
@@ -178,10 +180,16 @@ impl Task {
                 .await;
             next = more.transpose().map_err(|error| format!("{error:?}"))?;
         }
-        let mut tail = Vec::new();
-        self.encoder
-            .finish(&mut tail)
-            .map_err(|error| error.to_string())?;
+        let mut tail = if self.form.format.writes_groups() {
+            self.aside(encoder, |encoder, out| encoder.finish(out))
+                .await?
+                .1
+        } else {
+            let mut tail = Vec::new();
+            let done = encoder.finish(&mut tail);
+            done.map_err(|error| error.to_string())?;
+            tail
+        };
         if self.form.end_marker {
             let line = format!(
                 "{{\"$end\":{{\"rows\":{},\"status\":\"complete\"}}}}\n",
@@ -193,13 +201,55 @@ impl Task {
         self.send(Frame::trailers(self.trailers())).await
     }
 
-    async fn send_batch(&mut self, batch: &RecordBatch) -> Result<(), String> {
+    async fn send_batch(
+        &mut self,
+        mut encoder: Encoder,
+        batch: RecordBatch,
+    ) -> Result<Encoder, String> {
+        if !self.form.format.writes_groups() {
+            self.send_in_pieces(encoder.as_mut(), &batch).await?;
+            return Ok(encoder);
+        }
+        let rows = batch.num_rows();
+        let work =
+            move |encoder: &mut dyn BatchEncoder, out: &mut Vec<u8>| encoder.encode(&batch, out);
+        let (encoder, out) = self.aside(encoder, work).await?;
+        self.exchange.context.count_records(rows);
+        self.rows += rows as u64;
+        self.send_bytes(out).await?;
+        Ok(encoder)
+    }
+
+    /// Has an encoder do what takes long away from the threads that serve other requests.
+    async fn aside(
+        &self,
+        mut encoder: Encoder,
+        work: impl FnOnce(&mut dyn BatchEncoder, &mut Vec<u8>) -> Result<(), EncodeError>
+        + Send
+        + 'static,
+    ) -> Result<(Encoder, Vec<u8>), String> {
+        let work = move || {
+            let mut out = Vec::new();
+            let done = work(encoder.as_mut(), &mut out);
+            done.map(|()| (encoder, out))
+        };
+        let done = spawn_blocking(work);
+        let done = self.exchange.context.time_async(Stage::Encode, done).await;
+        let done = done.map_err(|error| error.to_string())?;
+        done.map_err(|error| error.to_string())
+    }
+
+    async fn send_in_pieces(
+        &mut self,
+        encoder: &mut dyn BatchEncoder,
+        batch: &RecordBatch,
+    ) -> Result<(), String> {
         let mut from = 0;
         while let Some(piece) = self.cutter.cut(batch, from) {
             let mut out = Vec::with_capacity(128 << 10);
             let context = &self.exchange.context;
             context
-                .time(Stage::Encode, || self.encoder.encode(&piece, &mut out))
+                .time(Stage::Encode, || encoder.encode(&piece, &mut out))
                 .map_err(|error| error.to_string())?;
             context.count_records(piece.num_rows());
             self.cutter.learn(piece.num_rows(), out.len());

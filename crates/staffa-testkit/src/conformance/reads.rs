@@ -117,7 +117,8 @@ pub async fn an_answer_ends_where_it_takes_too_much(storage: Storage) {
     const TEXT_BYTES: usize = 1 << 20;
     let schema = orders();
     let text = Value::Object(format!(r#"{{"t":"{}"}}"#, "x".repeat(TEXT_BYTES)));
-    let rows = (0..8_i64).map(|n| row! { reference: n.to_string(), quantity: n, extra: text.clone() });
+    let rows =
+        (0..8_i64).map(|n| row! { reference: n.to_string(), quantity: n, extra: text.clone() });
     create_with(&storage, batch(&schema, 0, rows.collect())).await;
     let by_quantity = Sort {
         field: field(&schema, "quantity"),
