@@ -47,12 +47,14 @@ async fn write(app: &App, way: &str, id: RecordId) -> Result<(), Error> {
     let (target, five) = (("orders", id), bytes(json!({"quantity": 5})));
     match way {
         "create" => {
-            let created = commands.create_record(&ctx, "orders", &bytes(data));
-            created.await.map(drop)
+            let created = commands.create_record(&ctx, "orders", &bytes(data)).await;
+            created.map(drop)
         }
         "enveloped" => {
-            let created = commands.create_record_enveloped(&ctx, &enveloped(data));
-            created.await.map(drop)
+            let created = commands
+                .create_record_enveloped(&ctx, &enveloped(data))
+                .await;
+            created.map(drop)
         }
         "bulk" => {
             let text = enveloped(json!([data]));
@@ -73,8 +75,10 @@ async fn write(app: &App, way: &str, id: RecordId) -> Result<(), Error> {
             }
         }
         "replace" => {
-            let replaced = commands.replace_record(&ctx, target, &bytes(data), &any);
-            replaced.await.map(drop)
+            let replaced = commands
+                .replace_record(&ctx, target, &bytes(data), &any)
+                .await;
+            replaced.map(drop)
         }
         "patch" => {
             let patched = commands.patch_record(&ctx, target, &five, &any);
@@ -82,8 +86,10 @@ async fn write(app: &App, way: &str, id: RecordId) -> Result<(), Error> {
         }
         "delete" => commands.delete_record(&ctx, target, &any).await,
         "patch by filter" => {
-            let changed = commands.patch_records(&ctx, &those_of_one(app), &five);
-            changed.await.map(|count| assert_eq!(count, 1))
+            let changed = commands
+                .patch_records(&ctx, &those_of_one(app), &five)
+                .await;
+            changed.map(|count| assert_eq!(count, 1))
         }
         "delete by filter" => {
             let removed = commands.delete_records(&ctx, &those_of_one(app)).await;
@@ -124,8 +130,9 @@ async fn changed_elsewhere(app: &App, change: fn(&mut Schema)) {
     };
     let evolved = other
         .commands
-        .evolve_schema(&ctx(), asked, &Precondition::None);
-    evolved.await.unwrap();
+        .evolve_schema(&ctx(), asked, &Precondition::None)
+        .await;
+    evolved.unwrap();
 }
 
 /// A server with the order `A` of one, which does not know of a change.
