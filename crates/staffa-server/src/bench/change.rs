@@ -90,7 +90,7 @@ const CHANGES: [Change; 6] = [
         "widen type",
         Class::Rewrite,
         "{name: days_on_production, type: integer}",
-        "{name: days_on_production, type: decimal, precision: 18, scale: 2}",
+        "{name: days_on_production, type: decimal, precision: 21, scale: 2}",
     ),
     change(
         "add index, integer",
