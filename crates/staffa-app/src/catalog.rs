@@ -20,7 +20,7 @@ pub(crate) use internal::{internal_record, internal_schema};
 const DECLARE_TRIES: usize = 100;
 
 /// All current schemas by name.
-type Current = BTreeMap<String, Arc<SchemaSnapshot>>;
+pub(crate) type Current = BTreeMap<String, Arc<SchemaSnapshot>>;
 
 /// Why the schemas cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,8 @@ fn first(problems: &[SchemaProblem]) -> String {
 pub struct Catalog {
     port: Arc<dyn SchemaCatalog>,
     current: RwLock<Arc<Current>>,
+    /// Held while the stored schemas are read again.
+    reading: tokio::sync::Mutex<()>,
     /// The names of the internal schemas that are stored, and whether all of each is known to
     /// be there.
     internal: RwLock<BTreeMap<String, bool>>,
@@ -74,6 +76,7 @@ impl Catalog {
         let catalog = Self {
             port,
             current: RwLock::default(),
+            reading: tokio::sync::Mutex::default(),
             internal: RwLock::default(),
         };
         catalog.reload().await?;
@@ -97,6 +100,12 @@ impl Catalog {
 
     /// Reads the stored schemas again.
     pub async fn reload(&self) -> Result<(), StartError> {
+        // In turn, so that none puts back what another one found to be outdated.
+        let _turn = self.reading.lock().await;
+        self.read_again().await
+    }
+
+    async fn read_again(&self) -> Result<(), StartError> {
         let mut current = Current::new();
         for stored in self.port.load().await? {
             if SchemaName::is_internal(&stored.name) {
@@ -222,10 +231,16 @@ impl Catalog {
     }
 
     pub(crate) async fn reload_stored(&self) -> Result<(), Error> {
-        self.reload().await.map_err(|error| match error {
-            StartError::Storage(error) => error.into(),
-            other => Error::Storage(StorageError::internal(other)),
-        })
+        Ok(self.reload().await?)
+    }
+
+    /// The same, unless somebody did so since these were served.
+    pub(crate) async fn reload_since(&self, served: &Arc<Current>) -> Result<(), Error> {
+        let _turn = self.reading.lock().await;
+        match Arc::ptr_eq(served, &self.all()) {
+            true => Ok(self.read_again().await?),
+            false => Ok(()),
+        }
     }
 
     fn replace(&self, current: Current) {

@@ -10,6 +10,7 @@ mod delete_record;
 mod delete_records;
 mod drop_schema;
 mod evolve_schema;
+mod follow_changes;
 mod ingest_records;
 mod patch_record;
 mod patch_records;

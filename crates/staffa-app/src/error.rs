@@ -9,6 +9,8 @@ use staffa_domain::error::{Unavailable, UniqueViolation};
 use staffa_domain::schema::SchemaProblem;
 use staffa_domain::{RecordError, StorageError};
 
+use crate::catalog::StartError;
+
 /// The value of a [`RecordError`] as it is told: as it came, where every JSON reader can take it.
 /// One that was cut to a readable length is no JSON any more, and one beyond a double, such as
 /// 1e400, breaks readers: both are told as texts.
@@ -158,7 +160,24 @@ impl From<StorageError> for Error {
     }
 }
 
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Storage(error) => error.into(),
+            other => Self::Storage(StorageError::internal(other)),
+        }
+    }
+}
+
 impl Error {
+    /// Whether a schema has another version than the request was checked against.
+    pub(crate) fn is_moved(&self) -> bool {
+        match self {
+            Self::InOperation { source, .. } => source.is_moved(),
+            error => matches!(error, Self::Storage(StorageError::SchemaMoved { .. })),
+        }
+    }
+
     /// Says which operation of a transaction failed so, and which part of it is to blame.
     pub(crate) fn in_operation(self, operation: usize, member: &'static str) -> Self {
         Self::InOperation {

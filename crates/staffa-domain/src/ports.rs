@@ -120,7 +120,8 @@ impl SchemaChange {
     }
 }
 
-/// The schemas and their versions, kept in the engine itself.
+/// The schemas and their versions, kept in the engine itself. What reads them waits for no
+/// change: it answers what was committed.
 #[async_trait]
 pub trait SchemaCatalog: Debug + Send + Sync + 'static {
     /// The newest version of every schema, in order of names.

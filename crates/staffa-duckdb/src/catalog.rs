@@ -1,5 +1,5 @@
 //! The schemas and their versions in tables of our own, and the storage of each schema.
-//! All changes go through the lane, so none meets a write halfway.
+//! All changes go through the lane, so none meets a write halfway; reads go beside it.
 
 mod evolve;
 mod literal;
@@ -17,6 +17,7 @@ use staffa_domain::{Field, SchemaSnapshot, StorageError, Timestamp};
 use crate::engine::{Engine, Link, commit_unknown, moved, not_found};
 use crate::error::{Class, Fault};
 use crate::lane::Lane;
+use crate::pool::Pool;
 use crate::sequence::Touched;
 use crate::sql::{Sql, names};
 use crate::transaction::{CommitError, Transaction};
@@ -27,12 +28,14 @@ use crate::types::sql_type;
 pub(crate) struct Catalog {
     engine: Arc<Engine>,
     lane: Arc<Lane>,
+    pool: Arc<Pool>,
 }
 
 impl Catalog {
-    /// A catalog whose work goes through the lane.
-    pub(crate) const fn new(engine: Arc<Engine>, lane: Arc<Lane>) -> Self {
-        Self { engine, lane }
+    /// A catalog that is changed within the lane and read by a pool of its own, so that neither a
+    /// long change nor a crowd of readers holds it up.
+    pub(crate) const fn new(engine: Arc<Engine>, lane: Arc<Lane>, pool: Arc<Pool>) -> Self {
+        Self { engine, lane, pool }
     }
 }
 
@@ -76,8 +79,8 @@ impl SchemaCatalog for Catalog {
     async fn load(&self) -> Result<Vec<StoredSchema>, StorageError> {
         self.engine.check_ready()?;
         let engine = Arc::clone(&self.engine);
-        self.lane
-            .call(move |link| stored(link).map_err(|fault| engine.failed(fault)))
+        self.pool
+            .ask(move |link| stored(link).map_err(|fault| engine.failed(fault)))
             .await
     }
 
@@ -93,8 +96,8 @@ impl SchemaCatalog for Catalog {
         self.engine.check_ready()?;
         let engine = Arc::clone(&self.engine);
         let name = name.to_owned();
-        self.lane
-            .call(move |link| versions(link, &name).map_err(|fault| engine.failed(fault)))
+        self.pool
+            .ask(move |link| versions(link, &name).map_err(|fault| engine.failed(fault)))
             .await
     }
 
@@ -195,14 +198,12 @@ fn carry_out(engine: &Engine, link: &Link, change: &SchemaChange) -> Result<(), 
                 make_storage(connection, to)?;
                 add_version(connection, to, document)
             })?;
-            remember(engine, to);
         }
         SchemaChange::Describe { from, to, document } => {
             engine.check_schema(from)?;
             change_storage(engine, link, to, |connection| {
                 add_version(connection, to, document)
             })?;
-            remember(engine, to);
         }
         SchemaChange::Evolve {
             from,
@@ -230,13 +231,9 @@ fn carry_out(engine: &Engine, link: &Link, change: &SchemaChange) -> Result<(), 
     Ok(())
 }
 
-fn remember(engine: &Engine, schema: &SchemaSnapshot) {
-    let layout = Some(Arc::clone(schema.record_layout()));
-    engine.remember(schema.name(), schema.version(), layout);
-}
-
-/// Runs a change of the catalog in its own transaction, with a checkpoint after it: replay
-/// of mixed definitions and data is where the engine has had faults.
+/// Runs a change of the catalog in its own transaction and notes the version that comes of it,
+/// with a checkpoint after it: replay of mixed definitions and data is where the engine has had
+/// faults.
 fn change_storage(
     engine: &Engine,
     link: &Link,
@@ -247,7 +244,17 @@ fn change_storage(
     transaction
         .run(work)
         .map_err(|fault| engine.answer(fault, schema))?;
-    match transaction.commit() {
+    commit(engine, link, transaction, (schema, false))
+}
+
+/// Commits a change of the catalog, by which a schema has a version and perhaps another layout.
+fn commit(
+    engine: &Engine,
+    link: &Link,
+    transaction: Transaction<'_>,
+    (schema, changes_layout): (&SchemaSnapshot, bool),
+) -> Result<(), StorageError> {
+    match engine.commit_change(schema, changes_layout, || transaction.commit()) {
         Ok(committed) => {
             engine.committed(committed);
             engine.sequences.advance(schema.name(), Touched::Any);

@@ -412,8 +412,9 @@ impl Engine {
         schemas.insert(name.to_owned(), known);
     }
 
-    /// Commits an evolution and notes it in one, so that nobody compares versions in between.
-    pub(crate) fn evolve<T, E>(
+    /// Commits a change of a schema and notes the version that comes of it in one, so that nobody
+    /// compares versions in between.
+    pub(crate) fn commit_change<T, E>(
         &self,
         to: &SchemaSnapshot,
         changes_layout: bool,

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
 use crate::lane::Lane;
+use crate::pool::Pool;
 use crate::reader::Reader;
 use crate::session::Writer;
 use crate::upkeep::{Upkeep, wal_bytes};
@@ -21,6 +22,8 @@ use crate::upkeep::{Upkeep, wal_bytes};
 pub(crate) struct Monitor {
     pub(crate) engine: Arc<Engine>,
     pub(crate) lane: Arc<Lane>,
+    /// What reads the catalog.
+    pub(crate) schemas: Arc<Pool>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) reader: Arc<Reader>,
     pub(crate) upkeep: Upkeep,
@@ -78,6 +81,7 @@ impl EngineMonitor for Monitor {
         let mut threads: Vec<JoinHandle<()>> = Vec::new();
         threads.extend(self.upkeep.close());
         threads.extend(self.lane.close());
+        threads.extend(self.schemas.close());
         threads.extend(self.reader.points.close());
         threads.extend(self.reader.pool.close());
         let engine = Arc::clone(&self.engine);

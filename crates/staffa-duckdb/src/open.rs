@@ -17,6 +17,7 @@ use crate::error::Fault;
 use crate::lane::Lane;
 use crate::monitor::Monitor;
 use crate::options::Options;
+use crate::pool::Pool;
 use crate::reader::Reader;
 use crate::rows;
 use crate::session::Writer;
@@ -121,13 +122,16 @@ pub(crate) fn assemble(engine: &Arc<Engine>) -> Result<Storage, StorageError> {
     let upkeep = Upkeep::start(Arc::clone(engine));
     let reader = Arc::new(Reader::start(engine)?);
     let writer = Arc::new(Writer::new(Arc::clone(engine), Arc::clone(&lane)));
+    let schemas = Arc::new(Pool::start(engine, "catalog", 1)?);
+    let catalog = Catalog::new(Arc::clone(engine), Arc::clone(&lane), Arc::clone(&schemas));
     Ok(Storage {
-        catalog: Arc::new(Catalog::new(Arc::clone(engine), Arc::clone(&lane))),
+        catalog: Arc::new(catalog),
         writer: Arc::<Writer>::clone(&writer),
         reader: Arc::<Reader>::clone(&reader),
         monitor: Arc::new(Monitor {
             engine: Arc::clone(engine),
             lane,
+            schemas,
             writer,
             reader,
             upkeep,

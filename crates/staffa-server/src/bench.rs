@@ -17,6 +17,7 @@ mod postgres;
 mod raw;
 
 mod bed;
+mod change;
 mod read;
 mod write;
 
@@ -138,22 +139,25 @@ pub(crate) fn command() -> Command {
             "read",
             "Records by id, pages, filters, counts, aggregates and streams",
         ))
-        .subcommand(half("all", "Both, in one report"))
+        .subcommand(half(
+            "change",
+            "Changes of a schema, and what writers and readers notice of them",
+        ))
+        .subcommand(half("all", "Writes and reads, in one report"))
 }
 
 /// Runs the command. Fails where a scenario could not be run, not where a goal was missed.
 pub(crate) fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<()> {
     let (half, matches) = matches
         .subcommand()
-        .context("write, read or all is needed")?;
+        .context("write, read, change or all is needed")?;
     let args = BenchArgs::from_arg_matches(matches)?;
-    let mut scenarios = Vec::new();
-    if half != "read" {
-        scenarios.extend(write::SCENARIOS);
-    }
-    if half != "write" {
-        scenarios.extend(read::SCENARIOS);
-    }
+    let scenarios = match half {
+        "write" => write::SCENARIOS.to_vec(),
+        "read" => read::SCENARIOS.to_vec(),
+        "change" => change::SCENARIOS.to_vec(),
+        _ => [&write::SCENARIOS[..], &read::SCENARIOS[..]].concat(),
+    };
     if args.list {
         let lines = scenarios
             .iter()

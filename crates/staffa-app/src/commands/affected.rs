@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use futures_util::TryStreamExt;
+use staffa_codec::question;
 use staffa_domain::{Filter, Operation, RecordQuery, SchemaSnapshot, StorageError};
 
 use crate::commands::Commands;
 use crate::commands::read_modify_write::refuse_append_only;
 use crate::context::{Context, Stage};
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::memory::Share;
 use crate::once::Done;
 
@@ -27,6 +29,28 @@ pub struct Affected {
     pub dry_run: bool,
 }
 
+impl Affected {
+    /// The same of the version that its schema has now: the filter is read again, by the names in
+    /// it, as the request would be.
+    fn of(&self, schema: Arc<SchemaSnapshot>, limits: &Limits) -> Result<Self, Error> {
+        if Arc::ptr_eq(&schema, &self.schema) {
+            return Ok(self.clone());
+        }
+        let written = question::write_filter(&self.schema, &self.filter);
+        let limits = question::Limits {
+            // What a request says in two places is joined.
+            depth_max: limits.filter_depth_max.saturating_add(1),
+            conditions_max: limits.filter_conditions_max,
+        };
+        let filter = question::parse_filters(&schema, &written, "/filters", &limits)?;
+        Ok(Self {
+            schema,
+            filter: filter.unwrap_or_else(|| self.filter.clone()),
+            ..*self
+        })
+    }
+}
+
 /// What records may grow by that are changed in one go.
 const BUILD_BYTES: usize = 4 << 20;
 
@@ -34,6 +58,22 @@ const BUILD_BYTES: usize = 4 << 20;
 type Build<'b> = dyn Fn(&RecordBatch) -> Result<Vec<Operation>, Error> + Send + Sync + 'b;
 
 impl Commands {
+    /// Does a change by filter, and does it again where the schema moved meanwhile.
+    pub(super) async fn follow_affected<'a, W>(
+        &'a self,
+        affected: &'a Affected,
+        work: impl Fn(Affected) -> W + Send + Sync,
+    ) -> Result<u64, Error>
+    where
+        W: Future<Output = Result<u64, Error>> + Send,
+    {
+        self.follow_changes(|| async {
+            let schema = self.catalog.get(affected.schema.name())?;
+            work(affected.of(schema, &self.limits)?).await
+        })
+        .await
+    }
+
     /// Changes the records that match by what `build` makes of them, all or none, and answers
     /// how many; each takes at most `grows_by` bytes more then. When another write comes in
     /// between, it looks again. Records that come to match after it has looked stay as they are.

@@ -19,9 +19,12 @@ impl Commands {
         schema: &str,
         body: &Bytes,
     ) -> Result<RecordView, Error> {
-        let schema = self.catalog.get(schema)?;
-        let decoded = ctx.time(Stage::Decode, || decode::decode_object(schema, body))?;
-        self.store_record(ctx, decoded, false).await
+        self.follow_changes(|| async {
+            let schema = self.catalog.get(schema)?;
+            let decoded = ctx.time(Stage::Decode, || decode::decode_object(schema, body))?;
+            self.store_record(ctx, decoded, false).await
+        })
+        .await
     }
 
     /// Creates a record from `{"schema_name": …, "data": {…}}`. Answers once it is durable.
@@ -30,8 +33,11 @@ impl Commands {
         ctx: &Context,
         body: &Bytes,
     ) -> Result<RecordView, Error> {
-        let decoded = ctx.time(Stage::Decode, || self.open_envelope(body))?;
-        self.store_record(ctx, decoded, true).await
+        self.follow_changes(|| async {
+            let decoded = ctx.time(Stage::Decode, || self.open_envelope(body))?;
+            self.store_record(ctx, decoded, true).await
+        })
+        .await
     }
 
     fn open_envelope(&self, body: &Bytes) -> Result<DecodedBatch, Error> {

@@ -9,6 +9,7 @@ use staffa_domain::{RecordId, SchemaSnapshot, WriteMode};
 
 use crate::body::{BodyError, ByteStream, SLICE_BYTES};
 use crate::commands::create_record::{missing, wrong_shape};
+use crate::commands::follow_changes::ShortBody;
 use crate::commands::sink::{Sink, SinkOptions};
 use crate::commands::{Commands, OnError};
 use crate::context::{Context, Stage};
@@ -63,9 +64,25 @@ impl Commands {
     pub async fn create_records(
         &self,
         ctx: &Context,
-        request: CreateRecords,
+        mut request: CreateRecords,
     ) -> Result<CreatedRecords, Error> {
-        let mut body = request.body;
+        let kept = ShortBody::of(&mut request.body);
+        let mut changes = self.changes();
+        loop {
+            let done = self.create_all(ctx, &mut request).await;
+            match kept.again() {
+                Some(again) if changes.concern(&done) => request.body = again,
+                _ => return done,
+            }
+            changes.follow().await?;
+        }
+    }
+
+    async fn create_all(
+        &self,
+        ctx: &Context,
+        request: &mut CreateRecords,
+    ) -> Result<CreatedRecords, Error> {
         let mut envelope = EnvelopeDecoder::new(self.limits.body_bytes_max);
         let options = SinkOptions {
             mode: WriteMode::Insert,
@@ -77,7 +94,7 @@ impl Commands {
         let mut sink: Option<Sink<'_>> = None;
         let mut share = ctx.share();
         let mut bytes = 0usize;
-        while let Some(chunk) = body.next().await {
+        while let Some(chunk) = request.body.next().await {
             let chunk = chunk?;
             bytes += chunk.len();
             if bytes > self.limits.body_bytes_max {

@@ -15,6 +15,16 @@ impl Commands {
     pub async fn delete_record(
         &self,
         ctx: &Context,
+        target: (&str, RecordId),
+        precondition: &Precondition,
+    ) -> Result<(), Error> {
+        self.follow_changes(|| self.delete_once(ctx, target, precondition))
+            .await
+    }
+
+    async fn delete_once(
+        &self,
+        ctx: &Context,
         (schema, id): (&str, RecordId),
         precondition: &Precondition,
     ) -> Result<(), Error> {

@@ -14,6 +14,11 @@ impl Commands {
     /// Removes each matching record, all or none, and answers how many there were. Answers
     /// once that is durable. A dry run counts.
     pub async fn delete_records(&self, ctx: &Context, affected: &Affected) -> Result<u64, Error> {
+        let work = |affected| self.delete_affected(ctx, affected);
+        self.follow_affected(affected, work).await
+    }
+
+    async fn delete_affected(&self, ctx: &Context, affected: Affected) -> Result<u64, Error> {
         let build = |found: &RecordBatch| {
             let delete = |row| {
                 Some(Operation::Delete {
@@ -25,7 +30,7 @@ impl Commands {
             Ok((0..found.num_rows()).filter_map(delete).collect())
         };
         let ids_alone = Some(Vec::new());
-        self.change_affected(ctx, affected, (ids_alone, &build, 0))
+        self.change_affected(ctx, &affected, (ids_alone, &build, 0))
             .await
     }
 }

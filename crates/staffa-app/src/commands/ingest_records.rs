@@ -9,6 +9,7 @@ use staffa_codec::decode::{
 use staffa_domain::{RecordError, RecordId, WriteReceipt};
 
 use crate::body::{BodyError, ByteStream};
+use crate::commands::follow_changes::ShortBody;
 use crate::commands::sink::{Sink, SinkOptions};
 use crate::commands::{BulkMode, Commands, Return};
 use crate::context::{Context, Stage};
@@ -89,7 +90,24 @@ impl Commands {
     pub async fn ingest_records(
         &self,
         ctx: &Context,
-        request: IngestRecords,
+        mut request: IngestRecords,
+    ) -> Result<IngestReport, Error> {
+        let kept = ShortBody::of(&mut request.body);
+        let mut changes = self.changes();
+        loop {
+            let done = self.ingest(ctx, &mut request).await;
+            match kept.again() {
+                Some(again) if changes.concern(&done) => request.body = again,
+                _ => return done,
+            }
+            changes.follow().await?;
+        }
+    }
+
+    async fn ingest(
+        &self,
+        ctx: &Context,
+        request: &mut IngestRecords,
     ) -> Result<IngestReport, Error> {
         let schema = self.catalog.get(&request.schema)?;
         let mode = request
@@ -118,8 +136,7 @@ impl Commands {
             enveloped: false,
         };
         let mut sink = Sink::new(self, ctx, schema, options);
-        let mut body = request.body;
-        while let Some(chunk) = body.next().await {
+        while let Some(chunk) = request.body.next().await {
             let chunk = chunk?;
             let mut rest = Some(&*chunk);
             while let Some(packed) = rest {

@@ -21,11 +21,13 @@ impl Commands {
         body: &Bytes,
         precondition: &Precondition,
     ) -> Result<RecordView, Error> {
-        let schema = self.catalog.get(schema)?;
-        let patch = ctx.time(Stage::Decode, || {
-            MergePatch::read(Arc::clone(&schema), body)
-        })?;
-        let build = |current: &_| Ok(patch.apply(current));
-        self.modify(ctx, (&schema, id), precondition, &build).await
+        self.follow_changes(|| async {
+            let schema = self.catalog.get(schema)?;
+            let read = || MergePatch::read(Arc::clone(&schema), body);
+            let patch = ctx.time(Stage::Decode, read)?;
+            let build = |current: &_| Ok(patch.apply(current));
+            self.modify(ctx, (&schema, id), precondition, &build).await
+        })
+        .await
     }
 }

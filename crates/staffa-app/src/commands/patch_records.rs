@@ -22,6 +22,16 @@ impl Commands {
         affected: &Affected,
         body: &Bytes,
     ) -> Result<u64, Error> {
+        let work = |affected| self.patch_affected(ctx, affected, body);
+        self.follow_affected(affected, work).await
+    }
+
+    async fn patch_affected(
+        &self,
+        ctx: &Context,
+        affected: Affected,
+        body: &Bytes,
+    ) -> Result<u64, Error> {
         let schema = Arc::clone(&affected.schema);
         let patch = ctx.time(Stage::Decode, || MergePatch::read(schema, body))?;
         // What is wrong in the patch is told once, not once a record.
@@ -41,7 +51,7 @@ impl Commands {
             };
             Ok(next.singles().enumerate().map(replace).collect())
         };
-        self.change_affected(ctx, affected, (None, &build, patch.bytes()))
+        self.change_affected(ctx, &affected, (None, &build, patch.bytes()))
             .await
     }
 }

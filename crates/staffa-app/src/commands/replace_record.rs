@@ -21,8 +21,11 @@ impl Commands {
         body: &Bytes,
         precondition: &Precondition,
     ) -> Result<RecordView, Error> {
-        let schema = self.catalog.get(schema)?;
-        let build = |_: &_| decode::decode_object(Arc::clone(&schema), body);
-        self.modify(ctx, (&schema, id), precondition, &build).await
+        self.follow_changes(|| async {
+            let schema = self.catalog.get(schema)?;
+            let build = |_: &_| decode::decode_object(Arc::clone(&schema), body);
+            self.modify(ctx, (&schema, id), precondition, &build).await
+        })
+        .await
     }
 }

@@ -43,6 +43,10 @@ impl Commands {
         ctx: &Context,
         body: &Bytes,
     ) -> Result<Vec<StepResult>, Error> {
+        self.follow_changes(|| self.run_planned(ctx, body)).await
+    }
+
+    async fn run_planned(&self, ctx: &Context, body: &Bytes) -> Result<Vec<StepResult>, Error> {
         let steps = self.read_steps(ctx, body).await?;
         let (prepared, share) = self.prepare_steps(ctx, steps).await?;
         for _ in 0..=self.limits.retries_max {

@@ -12,6 +12,7 @@ mod declare;
 mod ingest;
 mod jobs;
 mod modes;
+mod moved;
 mod once;
 mod pages;
 mod reuse;

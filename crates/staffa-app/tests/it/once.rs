@@ -12,7 +12,7 @@ use crate::app::{App, ctx};
 const HOUR: i64 = 3_600_000_000;
 
 #[derive(Debug)]
-struct Brief;
+pub(crate) struct Brief;
 
 #[async_trait]
 impl Teller for Brief {

@@ -12,11 +12,11 @@ use staffa_domain::change::{EXAMPLES_MAX, Incompatible, UniqueQuestion};
 use staffa_domain::{PropertyType, SchemaSnapshot, StorageError, Transition};
 
 use super::literal::literal;
-use super::{add_version, checkpoint, indexes, table_of};
-use crate::engine::{Engine, Link, commit_unknown};
-use crate::error::{Class, Fault};
+use super::{add_version, checkpoint, commit, indexes, table_of};
+use crate::engine::{Engine, Link};
+use crate::error::Fault;
 use crate::sql::{Sql, names, select};
-use crate::transaction::{CommitError, Transaction};
+use crate::transaction::Transaction;
 use crate::types::{conform, sql_type};
 
 /// Carries an evolution out. Runs in the lane, and keeps bulk sessions from committing.
@@ -54,20 +54,8 @@ pub(super) fn evolve(
             log.execute(connection)
         })
         .map_err(|fault| engine.failed(fault))?;
-    let commit = || transaction.commit();
-    match engine.evolve(to, transition.changes_layout(), commit) {
-        Ok(committed) => engine.committed(committed),
-        Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
-            return Err(StorageError::Conflict);
-        }
-        Err(CommitError::RolledBack(fault)) => return Err(engine.failed(fault)),
-        Err(CommitError::Unknown(_)) => {
-            engine.mark_lost();
-            return Err(commit_unknown());
-        }
-    };
-    checkpoint(engine, link);
-    Ok(())
+    let layout = transition.changes_layout();
+    commit(engine, link, transaction, (to, layout))
 }
 
 fn count(connection: &Connection, schema: &SchemaSnapshot) -> Result<i64, Fault> {

@@ -100,10 +100,15 @@ impl<'a> Bed<'a> {
 
     /// A server: the one that was named, or a new one without records.
     pub(crate) fn server(&mut self) -> anyhow::Result<Server> {
+        self.server_with(&[])
+    }
+
+    /// The same, a new one with these flags.
+    pub(crate) fn server_with(&mut self, more: &[&str]) -> anyhow::Result<Server> {
         if let Some(url) = &self.args.url {
             return Server::at(url);
         }
-        let mut flags = Vec::new();
+        let mut flags: Vec<String> = more.iter().map(|flag| (*flag).to_owned()).collect();
         if let Some(storage) = &self.args.storage {
             let storage = match storage.as_str() {
                 "postgres" => {
@@ -119,6 +124,15 @@ impl<'a> Bed<'a> {
         }
         flags.extend(self.args.server_flags.iter().cloned());
         Server::start(self.work.path(), &flags)
+    }
+
+    /// Where a server stores, where that is on this disk and ours.
+    pub(crate) fn disk(&self, server: &Server) -> Option<PathBuf> {
+        if self.args.is_on_postgres() {
+            let cluster = self.cluster.get().and_then(Option::as_ref)?;
+            return Some(cluster.folder().to_owned());
+        }
+        server.data_folder()
     }
 
     /// The records that read scenarios share, stored when they are first wanted.

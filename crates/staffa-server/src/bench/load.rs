@@ -10,6 +10,7 @@ mod schedule;
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -84,6 +85,30 @@ impl Requests for Pool {
             .and_then(|at| self.0.get(at))
             .cloned()
             .unwrap_or_default()
+    }
+}
+
+/// Requests until something else is over.
+#[derive(Debug)]
+pub(crate) struct WhileRunning<'a> {
+    requests: Pool,
+    over: &'a AtomicBool,
+}
+
+impl<'a> WhileRunning<'a> {
+    /// These requests, over and over, until that is set.
+    pub(crate) const fn new(requests: Pool, over: &'a AtomicBool) -> Self {
+        Self { requests, over }
+    }
+}
+
+impl Requests for WhileRunning<'_> {
+    fn next(&mut self, number: u64) -> Bytes {
+        self.requests.next(number)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 }
 

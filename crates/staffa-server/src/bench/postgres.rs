@@ -67,6 +67,11 @@ impl Cluster {
         ))
     }
 
+    /// Where it stores.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Makes a table of the server's shape.
     pub(crate) fn table(&self, name: &str, keyed: bool) -> anyhow::Result<()> {
         let key = if keyed { "PRIMARY KEY" } else { "NOT NULL" };

@@ -183,6 +183,18 @@ impl Outcome {
         self
     }
 
+    /// Asks that the slowest answer takes at most this long.
+    pub(crate) fn slowest_at_most(mut self, milliseconds: f64) -> Self {
+        if let Some(latency) = &self.latency_ms {
+            let text = format!("slowest at most {milliseconds} ms");
+            self.goals.push(Goal {
+                text,
+                met: latency.max <= milliseconds,
+            });
+        }
+        self
+    }
+
     /// Asks that memory rises by at most so many MB.
     pub(crate) fn memory_at_most(mut self, megabytes: f64) -> Self {
         let rise = self.usage.as_ref().and_then(|usage| usage.memory_rise_mb);
@@ -324,6 +336,7 @@ pub(super) mod tests {
             .against("missing", None)
             .at_least(2_000.0)
             .p99_at_most(25.0)
+            .slowest_at_most(0.5)
             .memory_at_most(10.0);
         let first = Outcome::new("first page", 3.0, "ms")
             .against("raw", Some(2.0))
@@ -345,7 +358,7 @@ pub(super) mod tests {
             .iter()
             .map(|goal| goal.met)
             .collect();
-        assert_eq!(met, [true, false, true, false]);
+        assert_eq!(met, [true, false, true, false, false]);
         let met: Vec<bool> = report.outcomes[1]
             .goals
             .iter()
@@ -364,6 +377,6 @@ pub(super) mod tests {
         assert!(lines[1].contains("1,000") && lines[1].contains("2.00 × raw (500)"));
         assert!(lines[2].trim_start().starts_with("met: at least 1.5 × raw"));
         assert!(table.contains("MISSED: at least 2,000 records/s"));
-        assert_eq!(lines.len(), 1 + 5 + 3);
+        assert_eq!(lines.len(), 1 + 6 + 3);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ use super::{client, data};
 /// How long a server may take until it is ready, and until it is gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where it stores, below its folder.
+const DATA: &str = "data";
+
 /// One address has all connections there are.
 const CONNECTIONS_MAX: &str = "4096";
 
@@ -27,7 +30,7 @@ pub(crate) struct Server {
     admin: Option<SocketAddr>,
     child: Option<Child>,
     // Goes after the child has ended.
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 impl Server {
@@ -47,7 +50,7 @@ impl Server {
             address,
             admin: None,
             child: None,
-            _folder: None,
+            folder: None,
         })
     }
 
@@ -71,7 +74,7 @@ impl Server {
             .args(["--admin-listen", &admin.to_string(), "--log-level", "warn"])
             .args(["--http-connections-per-address-max", CONNECTIONS_MAX])
             .arg("--data-dir")
-            .arg(folder.path().join("data"))
+            .arg(folder.path().join(DATA))
             .arg("--schemas")
             .arg(&schemas)
             .args(flags)
@@ -85,7 +88,7 @@ impl Server {
             address,
             admin: Some(admin),
             child: Some(child),
-            _folder: Some(folder),
+            folder: Some(folder),
         };
         if let Err(error) = server.await_ready() {
             let log = fs::read_to_string(&log).unwrap_or_default();
@@ -102,6 +105,12 @@ impl Server {
     /// Its process, where it is ours.
     pub(crate) fn process(&self) -> Option<String> {
         self.child.as_ref().map(|child| child.id().to_string())
+    }
+
+    /// Its data folder, where it is ours.
+    pub(crate) fn data_folder(&self) -> Option<PathBuf> {
+        let folder = self.folder.as_ref()?;
+        Some(folder.path().join(DATA))
     }
 
     /// What one of its metrics without labels stands at.

@@ -8,6 +8,7 @@ mod update;
 
 use super::Scenario;
 
+pub(super) use create::requests;
 pub(super) use ingest::ingest;
 
 /// Every scenario, in the order in which they run.

@@ -275,6 +275,12 @@ fn what_one_made_the_others_serve(database: &Database, servers: &[Running]) {
     // The next version: its property is served by all, and filled where the first had none.
     let changed = put(&servers[1], CHANGED);
     assert_eq!(changed.status, 200, "{changed:?}");
+    // Whether the others have heard of it or not, they store by it.
+    for server in [&servers[0], &servers[2]] {
+        let text = format!(r#"{{"text": "at once at {}"}}"#, server.main);
+        let added = add(server, &text);
+        assert_eq!(added.status, 201, "{added:?}");
+    }
     let of_version = |server: &Running| server.get("/api/v1/schemas/later").1;
     until_all(servers, "a new version is known", |server| {
         of_version(server).contains("\"rank\"")
@@ -289,7 +295,7 @@ fn what_one_made_the_others_serve(database: &Database, servers: &[Running]) {
         let elsewhere = &servers[(number + 1) % servers.len()];
         assert!(elsewhere.get(&path).1.contains("\"count\":1"), "{path}");
     }
-    assert_eq!(fourth.count("later"), 6);
+    assert_eq!(fourth.count("later"), 8);
     let path = ("DELETE", "/api/v1/schemas/later?confirm=later");
     let dropped = ask(&servers[2].main, path, None, "").unwrap();
     assert_eq!(dropped.status, 204, "{dropped:?}");

@@ -1,5 +1,7 @@
 //! Random histories: changes of a schema between random writes. After each an engine must hold
 //! what the reference engine holds, or have refused what that refused.
+//!
+//! `STAFFA_TEST_HISTORIES` sets how many there are, `STAFFA_TEST_HISTORIES_SEED` the first.
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use staffa_domain::{
 
 use crate::builders::{decoded, numbered};
 use crate::conformance::evolution::evolve;
+use crate::conformance::questions::setting;
 use crate::conformance::support::{all, assert_identical, create, execute, insert};
 use crate::differential::Random;
 use crate::memory::MemoryEngine;
@@ -53,7 +56,9 @@ enum Change {
 pub async fn random_changes_match_the_reference(storage: Storage) {
     let changes = change();
     let records = (0..=RECORDS_MAX).boxed();
-    for history in 0..HISTORIES {
+    let first_history: u64 = setting("STAFFA_TEST_HISTORIES_SEED", 0);
+    let histories = setting("STAFFA_TEST_HISTORIES", HISTORIES);
+    for history in first_history..first_history.saturating_add(histories) {
         let reference = MemoryEngine::open();
         let mut random = Random::new(history);
         let mut schema = SchemaBuilder::new(&format!("history_{history}"))

@@ -31,7 +31,8 @@ fn plan(schemas: usize) -> Plan {
     }
 }
 
-fn setting<T: std::str::FromStr>(name: &str, or: T) -> T {
+/// A number that a longer run sets in the environment.
+pub(super) fn setting<T: std::str::FromStr>(name: &str, or: T) -> T {
     #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
     let text = std::env::var(name).ok();
     text.and_then(|text| text.parse().ok()).unwrap_or(or)

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use staffa_domain::change::{next_version, plan};
 use staffa_domain::ports::{SchemaChange, Storage};
 use staffa_domain::{Operation, SchemaSnapshot, WriteMode};
 
 use crate::builders::{batch, next};
+use crate::conformance::evolution::evolve;
 use crate::conformance::support::{create, execute, insert, write};
 use crate::schemas::{orders, readings};
 use crate::{nth_id, row};
@@ -62,7 +64,12 @@ pub async fn it_rises_with_every_write(storage: Storage) {
         .await
         .expect("a removed record");
     rose("a delete");
-    let from = Arc::clone(&schema);
+    let mut changed = schema.schema().clone();
+    changed.properties[1].description = Some("its number".to_owned());
+    let plan = plan(schema.schema(), &changed).expect("a way between the two");
+    let from = Arc::new(next_version(&schema, &changed, &plan));
+    evolve(&storage, &schema, &from).await.expect("a change");
+    rose("a changed schema");
     let dropped = storage.catalog.apply(SchemaChange::Drop { from }).await;
     dropped.expect("a dropped schema");
     create(&storage, &schema).await;

@@ -59,7 +59,7 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
 }
 
 /// Creates through `POST /records`.
-pub(super) fn requests(schema: &str) -> Pool {
+pub(in crate::bench) fn requests(schema: &str) -> Pool {
     let request = |index| -> Bytes {
         let mut body = format!("{{\"schema_name\":\"{schema}\",\"data\":").into_bytes();
         Row::new(index).write_json(&mut body);

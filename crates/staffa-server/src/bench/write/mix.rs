@@ -2,14 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-
 use super::create::requests;
 use super::ingest::ingest;
 use crate::bench::bed::{Bed, Watch, check_any};
 use crate::bench::data::{OTHER, PLAIN};
 use crate::bench::figure::{float, per_second};
-use crate::bench::load::{self, Load, Pace, Pool, Requests, Until};
+use crate::bench::load::{self, Load, Pace, Until, WhileRunning};
 use crate::bench::report::Outcome;
 
 const CONNECTIONS: usize = 64;
@@ -29,10 +27,7 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     for (name, bulk) in [("same schema", PLAIN), ("other schema", OTHER)] {
         let server = bed.server()?;
         let over = AtomicBool::new(false);
-        let mut singles = WhileRunning {
-            pool: requests(PLAIN),
-            over: &over,
-        };
+        let mut singles = WhileRunning::new(requests(PLAIN), &over);
         let until = Until::Elapsed(std::time::Duration::from_secs(600));
         let address = server.address();
         let load = Load {
@@ -63,20 +58,4 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
         bed.keep(Outcome::new(format!("mix/bulk, {name}"), rate, "rows/s"));
     }
     Ok(())
-}
-
-/// Requests until something else is over.
-struct WhileRunning<'a> {
-    pool: Pool,
-    over: &'a AtomicBool,
-}
-
-impl Requests for WhileRunning<'_> {
-    fn next(&mut self, number: u64) -> Bytes {
-        self.pool.next(number)
-    }
-
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
 }
