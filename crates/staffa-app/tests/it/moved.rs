@@ -249,8 +249,8 @@ async fn a_long_body_is_left_to_its_sender() {
     let error = error.unwrap_err();
     let moved = matches!(error, Error::Storage(StorageError::SchemaMoved { .. }));
     assert!(moved && error.is_retryable(), "{error:?}");
-    assert_eq!(app.count("orders").await, 1);
     app.catalog.reload().await.unwrap();
+    assert_eq!(app.count("orders").await, 1);
     let report = app.commands.ingest_records(&ctx(), again()).await;
     assert_eq!(report.unwrap().receipt.inserted, 3_000);
 }
