@@ -275,7 +275,7 @@ mod tests {
         assert!(document(&[]).contains(FIRST.new));
         for (at, word) in words.into_iter().enumerate() {
             let plan = plan(&schema(at), &schema(at + 1)).unwrap();
-            let steps: Vec<_> = plan.steps().iter().map(|step| step.word()).collect();
+            let steps: Vec<_> = plan.steps().iter().map(staffa_domain::Step::word).collect();
             assert_eq!(steps, [word], "{}", CHANGES[at].name);
         }
     }
