@@ -34,6 +34,8 @@ const GROUP_BYTES: usize = 4 << 20;
 /// A column whose different values take more than this has no dictionary: looking each of them
 /// up costs more than it saves.
 const DICTIONARY_BYTES: usize = 64 << 10;
+/// A page is packed once it has this many bytes: until then each column holds one unpacked.
+const PAGE_BYTES: usize = 128 << 10;
 
 /// Writes records as a Parquet file; bytes come whenever a row group is full.
 pub(super) struct ParquetEncoder {
@@ -175,6 +177,7 @@ fn properties() -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_data_page_size_limit(PAGE_BYTES)
         // No id is there twice.
         .set_column_dictionary_enabled(ColumnPath::from(system::NAMES[system::ID]), false)
         .set_statistics_enabled(EnabledStatistics::Chunk)

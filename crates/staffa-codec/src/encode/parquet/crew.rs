@@ -14,10 +14,11 @@ const THREADS_MAX: usize = 4;
 /// Fewer records than these are not worth a second thread.
 const ROWS_SHARED_MIN: usize = 1_024;
 
-/// How many threads work on one row group. Asking the system costs more than a little.
+/// How many threads work on one row group: all cores but the one that reads the records. Asking
+/// the system costs more than a little.
 static THREADS: LazyLock<usize> = LazyLock::new(|| {
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    cores.min(THREADS_MAX)
+    cores.saturating_sub(1).clamp(1, THREADS_MAX)
 });
 
 /// One column of the row group that is being filled.
