@@ -70,9 +70,10 @@ impl Commands {
         let mut changes = self.changes();
         loop {
             let done = self.create_all(ctx, &mut request).await;
-            match kept.again() {
-                Some(again) if changes.concern(&done) => request.body = again,
-                _ => return done,
+            let again = changes.concern(&done).then(|| kept.again()).flatten();
+            match again {
+                Some(body) => request.body = body,
+                None => return done,
             }
             changes.follow().await?;
         }

@@ -1,27 +1,20 @@
-//! Records as a Parquet file, one row group after the other, its columns on several cores.
+//! Records as a Parquet file, one row group after the other.
 
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use staffa_domain::record::system;
 
 use super::arrow::relaid;
 use super::{BatchEncoder, EncodeError, OutputFormat, hand_over};
-
-mod crew;
-
-use crew::Column;
 
 /// The records of the first row group: few, so that a reader has something soon.
 const FIRST_GROUP_ROWS: usize = 4_096;
@@ -44,12 +37,8 @@ pub(super) struct ParquetEncoder {
 }
 
 struct File {
-    writer: SerializedFileWriter<Vec<u8>>,
-    factory: ArrowRowGroupWriterFactory,
-    /// The columns of the row group that is being filled; empty before its first record.
-    columns: Vec<Column>,
-    rows: usize,
-    /// The most records of this row group.
+    writer: ArrowWriter<Vec<u8>>,
+    /// The most records of the row group that is being filled.
     rows_max: usize,
 }
 
@@ -95,19 +84,15 @@ impl BatchEncoder for ParquetEncoder {
         let file = self.file()?;
         let mut from = 0;
         while from < batch.num_rows() {
-            let rows = (batch.num_rows() - from).min(file.rows_max - file.rows);
+            let rows = (batch.num_rows() - from).min(file.room());
             file.write(&batch.slice(from, rows))?;
             from += rows;
-            if file.is_full() {
-                file.close_group()?;
-            }
         }
         file.hand_out(out)
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let file = self.file()?;
-        file.close_group()?;
         file.writer.finish()?;
         file.hand_out(out)
     }
@@ -115,57 +100,30 @@ impl BatchEncoder for ParquetEncoder {
 
 impl File {
     fn new(layout: &SchemaRef) -> Result<Self, EncodeError> {
-        let whole = ArrowWriter::try_new(Vec::new(), Arc::clone(layout), Some(properties()))?;
-        let (writer, factory) = whole.into_serialized_writer()?;
         Ok(Self {
-            writer,
-            factory,
-            columns: Vec::new(),
-            rows: 0,
+            writer: ArrowWriter::try_new(Vec::new(), Arc::clone(layout), Some(properties()))?,
             rows_max: FIRST_GROUP_ROWS,
         })
     }
 
-    /// Adds records to the row group, which has room for them.
+    /// For how many records more the row group has room: at least for one.
+    fn room(&self) -> usize {
+        self.rows_max - self.writer.in_progress_rows()
+    }
+
+    /// Adds records to the row group, which has room for them, and closes it once it is full.
     fn write(&mut self, batch: &RecordBatch) -> Result<(), EncodeError> {
-        if self.columns.is_empty() {
-            let group = self.writer.flushed_row_groups().len();
-            let writers = self.factory.create_column_writers(group)?;
-            self.columns = writers.into_iter().map(Column::new).collect();
+        self.writer.write(batch)?;
+        if self.room() == 0 || self.writer.in_progress_size() >= GROUP_BYTES {
+            self.writer.flush()?;
+            self.rows_max = (self.rows_max * GROUP_GROWTH).min(GROUP_ROWS);
         }
-        crew::write(&mut self.columns, batch)?;
-        self.rows += batch.num_rows();
-        Ok(())
-    }
-
-    fn is_full(&self) -> bool {
-        let bytes: usize = self.columns.iter().map(Column::bytes).sum();
-        self.rows >= self.rows_max || bytes >= GROUP_BYTES
-    }
-
-    /// Closes the row group, if it has any record, and begins the next.
-    fn close_group(&mut self) -> Result<(), EncodeError> {
-        if self.columns.is_empty() {
-            return Ok(());
-        }
-        let chunks = crew::close(mem::take(&mut self.columns))?;
-        let bytes = chunks.iter().map(|chunk| chunk.close().bytes_written);
-        let bytes = usize::try_from(bytes.sum::<u64>()).unwrap_or(0);
-        // In one go: what grows by doubling has twice the bytes while it moves.
-        self.writer.inner_mut().reserve_exact(bytes);
-        let mut group = self.writer.next_row_group()?;
-        for chunk in chunks {
-            chunk.append_to_row_group(&mut group)?;
-        }
-        group.close()?;
-        self.rows = 0;
-        self.rows_max = (self.rows_max * GROUP_GROWTH).min(GROUP_ROWS);
         Ok(())
     }
 
     /// Hands on all that is written.
     fn hand_out(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.writer.flush().map_err(ParquetError::from)?;
+        self.writer.sync().map_err(ParquetError::from)?;
         hand_over(self.writer.inner_mut(), out);
         Ok(())
     }

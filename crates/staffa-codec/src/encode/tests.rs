@@ -252,7 +252,7 @@ fn many(schema: &SchemaSnapshot, rows: usize, text: impl Fn(usize) -> String) ->
 }
 
 #[test]
-fn parquet_is_the_same_by_many_threads_and_its_groups_grow() {
+fn parquet_groups_grow_and_read_back() {
     let schema = things();
     let part = many(&schema, 30_000, |n| format!("text {n}"));
     let parts = vec![part; 10];
