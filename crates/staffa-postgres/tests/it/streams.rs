@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use arrow_array::RecordBatch;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio_postgres::Client;
 
 use staffa_domain::error::Unavailable;
 use staffa_domain::ports::{RecordStream, Storage};
 use staffa_domain::query::{Comparison, Test};
 use staffa_domain::{Field, Filter, RecordQuery, SchemaSnapshot, StorageError, Value};
-use staffa_testkit::assert_fails;
-use staffa_testkit::conformance::support::create;
+use staffa_testkit::builders::batch;
+use staffa_testkit::conformance::support::{create, create_with};
 use staffa_testkit::schemas::orders;
+use staffa_testkit::{assert_fails, row};
 
 use crate::harness::{with_database, with_fresh};
 
@@ -49,6 +51,30 @@ async fn many(storage: &Storage, admin: &Client) -> Arc<SchemaSnapshot> {
     create(storage, &schema).await;
     admin.batch_execute(MANY).await.expect("many records");
     schema
+}
+
+/// Of records with a megabyte each, a batch holds a few.
+#[test]
+fn batches_are_bounded_in_bytes() {
+    with_database(async |storage, _| {
+        let schema = orders();
+        let extra = Value::Object(format!(r#"{{"t":"{}"}}"#, "x".repeat(1 << 20)));
+        let rows =
+            (0..12_i64).map(|n| row! { reference: n.to_string(), code: n, extra: extra.clone() });
+        create_with(&storage, batch(&schema, 0, rows.collect())).await;
+        let all = RecordQuery::all(Arc::clone(&schema));
+        let code = Field::find(&schema, "code").expect("a field");
+        let test = Test::Compare(Comparison::Gt, Value::Integer(-1));
+        let filter = Some(Filter::condition(code, test));
+        // By COPY, and by rows, since a filter has parameters.
+        for query in [all.clone(), RecordQuery { filter, ..all }] {
+            let stream = storage.reader.scan(query).await.expect("a stream");
+            let batches: Vec<_> = stream.try_collect().await.expect("a whole stream");
+            let rows: Vec<usize> = batches.iter().map(RecordBatch::num_rows).collect();
+            assert_eq!(rows.iter().sum::<usize>(), 12);
+            assert!(rows.iter().all(|rows| *rows <= 6), "{rows:?}");
+        }
+    });
 }
 
 async fn begun(storage: &Storage, query: RecordQuery) -> RecordStream {
