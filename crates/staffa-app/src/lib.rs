@@ -4,6 +4,7 @@
 
 mod body;
 mod catalog;
+mod changes;
 mod context;
 mod error;
 mod limits;

@@ -30,6 +30,7 @@ pub use read_job_errors::ErrorLines;
 pub use stream_records::{StreamRecords, StreamView};
 
 use crate::catalog::Catalog;
+use crate::changes::Changes;
 use crate::cursor::CursorKey;
 use crate::error::Error;
 use crate::jobs::Jobs;
@@ -72,6 +73,22 @@ impl Queries {
     /// The current version of a schema, for reading a question by.
     pub fn schema(&self, name: &str) -> Result<Arc<SchemaSnapshot>, Error> {
         self.catalog.get(name)
+    }
+
+    /// Does a read, from the reading of its question on, and does it again where the records were
+    /// laid out anew meanwhile, as `is_moved` tells of its error.
+    pub async fn follow_changes<T, E, W>(
+        &self,
+        work: impl FnMut() -> W + Send,
+        is_moved: impl Fn(&E) -> bool + Send,
+    ) -> Result<T, E>
+    where
+        T: Send,
+        E: From<Error> + Send,
+        W: Future<Output = Result<T, E>> + Send,
+    {
+        let changes = Changes::new(&self.catalog, self.limits.retries_max);
+        changes.follow(work, is_moved).await
     }
 
     /// The schemas.

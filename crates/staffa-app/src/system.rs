@@ -47,8 +47,15 @@ impl IdSource for UuidV7Source {
             .context
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
+        // One look at the clock: the counter keeps the order of what belongs to one moment.
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         (0..count)
-            .map(|_| Uuid::new_v7(UuidTimestamp::now(&*context)).into())
+            .map(|_| {
+                let time = UuidTimestamp::from_unix(&*context, now.as_secs(), now.subsec_nanos());
+                Uuid::new_v7(time).into()
+            })
             .collect()
     }
 }

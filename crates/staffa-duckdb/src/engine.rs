@@ -92,6 +92,17 @@ impl Link {
         Ok(Self::new(connection, Arc::clone(&self.claim)))
     }
 
+    /// Prepares for short appends to a schema, outside of a transaction.
+    pub(crate) fn prepare_appends(&self, schema: &SchemaSnapshot) -> Result<(), Fault> {
+        self.sources.prepare(&self.connection, schema)
+    }
+
+    /// Forgets how statements are carried out. After a change of the catalog the engine would
+    /// plan each of them again at every execution.
+    pub(crate) fn forget_plans(&self) {
+        self.connection.flush_prepared_statement_cache();
+    }
+
     /// Appends whole records in one statement, which is a transaction of its own where none is
     /// open.
     pub(crate) fn append(

@@ -114,7 +114,10 @@ impl Worker<Request> for Writing {
             }
             self.gathering.fill(feed, &mut self.waiting);
             match self.waiting.pop_front() {
-                Some(Request::Work(work)) => work(link),
+                Some(Request::Work(work)) => {
+                    work(link);
+                    link.forget_plans();
+                }
                 Some(write @ Request::Write(_)) => {
                     self.waiting.push_front(write);
                     self.commit_next(engine, link, feed);

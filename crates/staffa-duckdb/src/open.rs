@@ -255,6 +255,7 @@ fn connect(options: &Options, path: &Path) -> Result<Connection, Trouble> {
     let mut config = base_config()?
         .with("arrow_lossless_conversion", "true")?
         .with("threads", options.threads.max(1).to_string())?
+        .with("write_buffer_row_group_count", "1")?
         .with("temp_directory", temp.to_string_lossy())?
         .with("max_temp_directory_size", bytes(options.max_temp_bytes))?
         .with("checkpoint_threshold", bytes(threshold))?

@@ -1,18 +1,29 @@
-//! Records as rows that a statement reads: a table function that writes record batches of ours
-//! straight into the engine's vectors. A statement over it is planned once and then only
-//! executed; the engine's appender plans an INSERT at each flush, which costs more than a
-//! hundred records, and copies each row once more.
+//! Records as rows that a statement reads: functions that write record batches of ours straight
+//! into the engine's vectors. The engine's appender plans an INSERT at each flush, which costs
+//! more than a hundred records, and copies each row once more.
+//!
+//! There are two, since the engine plans a statement over a table function of the C interface
+//! again at each execution (`CTableBindData::SupportStatementCache` in its source). So the few
+//! records of a short write come as a list of structs from a scalar function, whose plan is kept:
+//! that saves two fifths of what a commit of one record costs. A list is one value, which would
+//! hold a large batch twice; large batches come by the table function, a vector at a time.
 
 use std::cell::RefCell;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StructArray};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{DataType, Field, Fields, SchemaRef};
 use duckdb::Connection;
 use duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
+use duckdb::vscalar::{ScalarFunctionSignature, VScalar};
+use duckdb::vtab::arrow::{WritableVector, write_arrow_array_to_vector};
 use duckdb::vtab::{
     BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk,
     to_duckdb_logical_type_for_field,
@@ -45,11 +56,34 @@ pub(crate) fn register(connection: &Connection) -> Result<(), Fault> {
     Ok(connection.register_table_function::<Rows>(FUNCTION)?)
 }
 
-/// The sources of one connection, one for each schema it appends to.
+/// What one connection appends from.
 #[derive(Debug, Default)]
-pub(crate) struct Sources(RefCell<HashMap<String, Source>>);
+pub(crate) struct Sources {
+    /// One for each schema.
+    sources: RefCell<HashMap<String, Source>>,
+    /// One for each sequence of types. They stay as long as the instance is open.
+    lists: RefCell<HashMap<Fields, List>>,
+}
 
 impl Sources {
+    /// Prepares for short appends to a schema. Not within a transaction, whose end could undo it.
+    pub(crate) fn prepare(
+        &self,
+        connection: &Connection,
+        schema: &SchemaSnapshot,
+    ) -> Result<(), Fault> {
+        let (columns, _) = names::stored_columns(schema);
+        let types = types_of(&schema.record_layout().project(&columns)?);
+        let mut lists = self.lists.borrow_mut();
+        if !lists.contains_key(&types) {
+            let list = List::register(connection, &types)?;
+            lists.insert(types, list);
+            // It may have a source without it.
+            self.sources.borrow_mut().remove(schema.name());
+        }
+        Ok(())
+    }
+
     /// Appends whole records, in one statement.
     pub(crate) fn append(
         &self,
@@ -60,23 +94,25 @@ impl Sources {
         if records.num_rows() == 0 {
             return Ok(());
         }
-        let mut sources = self.0.borrow_mut();
+        let mut sources = self.sources.borrow_mut();
         if sources.len() > SOURCES_MAX {
             sources.clear();
         }
-        let source = sources
-            .entry(schema.name().to_owned())
-            .and_modify(|source| {
-                if !source.is_of(schema) {
-                    *source = Source::new(schema);
+        let make = || Source::new(schema, &self.lists.borrow());
+        let source = match sources.entry(schema.name().to_owned()) {
+            Entry::Occupied(mut entry) => {
+                if !entry.get().is_of(schema) {
+                    entry.insert(make()?);
                 }
-            })
-            .or_insert_with(|| Source::new(schema));
+                entry.into_mut()
+            }
+            Entry::Vacant(entry) => entry.insert(make()?),
+        };
         source.insert(connection, records)
     }
 }
 
-/// The rows of one statement, which is planned at its first use.
+/// The rows of the statements that append to one schema.
 #[derive(Debug)]
 struct Source {
     number: i64,
@@ -84,24 +120,35 @@ struct Source {
     layout: SchemaRef,
     /// The stored columns of a record.
     columns: Vec<usize>,
-    statement: String,
+    /// The statement for any number of rows.
+    many: String,
+    /// What takes no more rows than a vector has, and the statement over it.
+    few: Option<(List, String)>,
 }
 
 impl Source {
-    fn new(schema: &SchemaSnapshot) -> Self {
+    fn new(schema: &SchemaSnapshot, lists: &HashMap<Fields, List>) -> Result<Self, Fault> {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let (columns, stored) = names::stored_columns(schema);
-        let statement = format!(
-            "INSERT INTO {} ({}) SELECT * FROM {FUNCTION}({number})",
+        let into = format!(
+            "INSERT INTO {} ({})",
             names::table(schema),
             stored.join(", ")
         );
-        Self {
+        let types = types_of(&schema.record_layout().project(&columns)?);
+        let few = lists.get(&types).map(|list| {
+            let statement = format!("{into} {}", list.select(&types));
+            (list.clone(), statement)
+        });
+        Ok(Self {
             number,
             layout: Arc::clone(schema.record_layout()),
             columns,
-            statement,
-        }
+            many: format!(
+                "WITH stored AS ({into} SELECT * FROM {FUNCTION}({number})) SELECT * FROM stored"
+            ),
+            few,
+        })
     }
 
     fn is_of(&self, schema: &SchemaSnapshot) -> bool {
@@ -110,29 +157,159 @@ impl Source {
 
     fn insert(&self, connection: &Connection, records: &RecordBatch) -> Result<(), Fault> {
         let stored = records.project(&self.columns)?;
-        let offer = Offer {
-            layout: stored.schema(),
-            rows: Some(stored),
+        let inserted = match &self.few {
+            Some((list, statement)) if stored.num_rows() <= VECTOR_ROWS => {
+                list.offer(stored, || execute(connection, statement))?
+            }
+            _ => self.offer(stored, || stream(connection, &self.many))?,
         };
-        OFFERS.lock().insert(self.number, offer);
-        let inserted = connection
-            .prepare_cached(&self.statement)
-            .and_then(|mut statement| statement.execute([]));
-        // Not taken where the statement failed before it read.
-        if let Some(offer) = OFFERS.lock().get_mut(&self.number) {
-            offer.rows = None;
-        }
-        let (inserted, given) = (inserted?, records.num_rows());
+        let given = records.num_rows();
         if inserted == given {
             return Ok(());
         }
         Err(Fault::bug(format!("{inserted} of {given} records stored")))
     }
+
+    /// Offers rows to the table function while something runs.
+    fn offer<T>(&self, rows: RecordBatch, run: impl FnOnce() -> T) -> T {
+        let offer = Offer {
+            layout: rows.schema(),
+            rows: Some(rows),
+        };
+        OFFERS.lock().insert(self.number, offer);
+        let done = run();
+        // Not taken where the statement failed before it read.
+        if let Some(offer) = OFFERS.lock().get_mut(&self.number) {
+            offer.rows = None;
+        }
+        done
+    }
+}
+
+fn execute(connection: &Connection, statement: &str) -> Result<usize, Fault> {
+    let mut statement = connection.prepare_cached(statement)?;
+    Ok(statement.execute([])?)
+}
+
+/// Carries out an INSERT that is a part of a query for the number of its rows. The result of a
+/// query can be streamed, and then this thread sleeps while one of the engine's works; in a plain
+/// statement it would look for work without a pause, at the cost of a core.
+fn stream(connection: &Connection, statement: &str) -> Result<usize, Fault> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let mut stored = 0;
+    for counts in statement.stream_arrow([])? {
+        let counts = counts?;
+        let counts = counts.column(0).as_primitive_opt::<Int64Type>();
+        let counts = counts.ok_or_else(|| Fault::bug("no number of rows".to_owned()))?;
+        stored += counts.values().iter().sum::<i64>();
+    }
+    usize::try_from(stored).map_err(|error| Fault::bug(error.to_string()))
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
         OFFERS.lock().remove(&self.number);
+    }
+}
+
+/// The types of columns, under names that tell the position alone.
+fn types_of(layout: &arrow_schema::Schema) -> Fields {
+    let fields = layout.fields().iter().enumerate().map(|(position, field)| {
+        Field::new(format!("f{position}"), field.data_type().clone(), true)
+            .with_metadata(field.metadata().clone())
+    });
+    fields.collect()
+}
+
+/// A scalar function without parameters that gives the rows offered to it, as a list.
+#[derive(Debug, Clone)]
+struct List {
+    name: String,
+    rows: Slot,
+}
+
+/// Where the rows lie until the function is called.
+type Slot = Arc<Mutex<Option<StructArray>>>;
+
+thread_local! {
+    /// What the function that is being registered returns: the interface asks its type, not it.
+    static RETURNED: RefCell<Option<LogicalTypeHandle>> = const { RefCell::new(None) };
+}
+
+impl List {
+    fn register(connection: &Connection, types: &Fields) -> Result<Self, Fault> {
+        let members = types.iter().map(|field| {
+            let kind = to_duckdb_logical_type_for_field(field)
+                .map_err(|error| Fault::bug(error.to_string()))?;
+            Ok((field.name().as_str(), kind))
+        });
+        let members = members.collect::<Result<Vec<_>, Fault>>()?;
+        let row = LogicalTypeHandle::struct_type(&members);
+        RETURNED.set(Some(LogicalTypeHandle::list(&row)));
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+        let list = Self {
+            name: format!("{FUNCTION}_{number}"),
+            rows: Slot::default(),
+        };
+        connection.register_scalar_function_with_state::<Listed>(&list.name, &list.rows)?;
+        Ok(list)
+    }
+
+    /// A query for the rows, each column by itself.
+    fn select(&self, types: &Fields) -> String {
+        let columns: Vec<String> = types
+            .iter()
+            .map(|field| format!("r.{}", field.name()))
+            .collect();
+        let (columns, name) = (columns.join(", "), &self.name);
+        format!("SELECT {columns} FROM (SELECT unnest({name}()) AS r)")
+    }
+
+    /// Offers rows to the function while something runs.
+    fn offer<T>(
+        &self,
+        rows: RecordBatch,
+        run: impl FnOnce() -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let types = types_of(&rows.schema());
+        let rows = StructArray::try_new(types, rows.columns().to_vec(), None)?;
+        *self.rows.lock() = Some(rows);
+        let done = run();
+        // Not taken where the statement failed before it read.
+        self.rows.lock().take();
+        done
+    }
+}
+
+/// The scalar function.
+struct Listed;
+
+impl VScalar for Listed {
+    type State = Slot;
+
+    fn invoke(
+        rows: &Slot,
+        _: &mut DataChunkHandle,
+        output: &mut dyn WritableVector,
+    ) -> Result<(), Box<dyn Error>> {
+        let rows = rows.lock().take().ok_or("nothing is offered")?;
+        let item = Field::new_list_field(DataType::Struct(rows.fields().clone()), true);
+        let lengths = OffsetBuffer::from_lengths([rows.len()]);
+        let list = ListArray::try_new(Arc::new(item), lengths, Arc::new(rows), None)?;
+        let list: ArrayRef = Arc::new(list);
+        write_arrow_array_to_vector(&list, output)
+    }
+
+    fn signatures() -> Vec<ScalarFunctionSignature> {
+        let returned = RETURNED.take().into_iter();
+        returned
+            .map(|returned| ScalarFunctionSignature::exact(Vec::new(), returned))
+            .collect()
+    }
+
+    /// Else the engine would call it once, when it plans.
+    fn volatile() -> bool {
+        true
     }
 }
 

@@ -33,7 +33,19 @@ pub(crate) mod stream_records;
 
 use axum::response::Response;
 
-use crate::problem::Problem;
+use staffa_app::Queries;
+
+use crate::problem::{Code, Problem};
 
 /// What handlers answer.
 pub(crate) type Answer = Result<Response, Problem>;
+
+/// Does a read, and does it again where the records were laid out anew meanwhile: from its
+/// question on, whose fields may lie elsewhere then or not be there any more.
+async fn read<W>(queries: &Queries, work: impl FnMut() -> W + Send) -> Answer
+where
+    W: Future<Output = Answer> + Send,
+{
+    let is_moved = |problem: &Problem| problem.code() == Code::SCHEMA_MOVED;
+    queries.follow_changes(work, is_moved).await
+}

@@ -70,12 +70,15 @@ impl Commands {
         let mut changes = self.changes();
         loop {
             let done = self.create_all(ctx, &mut request).await;
-            let again = changes.concern(&done).then(|| kept.again()).flatten();
+            let again = changes
+                .concern(&done, Error::is_moved)
+                .then(|| kept.again())
+                .flatten();
             match again {
                 Some(body) => request.body = body,
                 None => return done,
             }
-            changes.follow().await?;
+            changes.catch_up().await?;
         }
     }
 

@@ -1,4 +1,4 @@
-//! Requests whose schema changes between their check and their write: they are done again, from
+//! Writes whose schema changes between their check and their commit: they are done again, from
 //! their decoding, under the version that the schema has then.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
 use crate::body::{BodyError, ByteStream, SLICE_BYTES};
-use crate::catalog::{Catalog, Current};
+use crate::changes::Changes;
 use crate::commands::Commands;
 use crate::error::Error;
 
@@ -19,54 +19,18 @@ impl Commands {
     /// Does a request, and does it again where its schema moved meanwhile.
     pub(super) async fn follow_changes<T, W>(
         &self,
-        mut work: impl FnMut() -> W + Send,
+        work: impl FnMut() -> W + Send,
     ) -> Result<T, Error>
     where
         T: Send,
         W: Future<Output = Result<T, Error>> + Send,
     {
-        let mut changes = self.changes();
-        loop {
-            let done = work().await;
-            if !changes.concern(&done) {
-                return done;
-            }
-            changes.follow().await?;
-        }
+        self.changes().follow(work, Error::is_moved).await
     }
 
     /// Watches the schemas from now on, for a request that is about to begin.
     pub(super) fn changes(&self) -> Changes<'_> {
-        Changes {
-            catalog: &self.catalog,
-            served: self.catalog.all(),
-            left: self.limits.retries_max,
-        }
-    }
-}
-
-/// The changes that a request meets.
-pub(super) struct Changes<'c> {
-    catalog: &'c Catalog,
-    /// What was served when the request began, last.
-    served: Arc<Current>,
-    /// How many more it follows: each further one has to come between its check and its write.
-    left: usize,
-}
-
-impl Changes<'_> {
-    /// Whether a request ended since its schema moved, so that nothing of it is stored and it is
-    /// to be done again.
-    pub(super) fn concern<T>(&self, done: &Result<T, Error>) -> bool {
-        self.left > 0 && done.as_ref().is_err_and(Error::is_moved)
-    }
-
-    /// Sees to it that the version is served which the schema has moved to.
-    pub(super) async fn follow(&mut self) -> Result<(), Error> {
-        self.left -= 1;
-        self.catalog.reload_since(&self.served).await?;
-        self.served = self.catalog.all();
-        Ok(())
+        Changes::new(&self.catalog, self.limits.retries_max)
     }
 }
 

@@ -206,6 +206,9 @@ fn adds_to_one_schema(group: &[Write]) -> bool {
 /// Carries out a group that is one statement, without anything to ask beforehand.
 fn append(engine: &Engine, link: &Link, group: &[Write]) -> Result<Vec<Verdict>, Fault> {
     let items = items(group);
+    for item in items.iter().take(1) {
+        link.prepare_appends(item.operation.schema())?;
+    }
     let committed = transaction::at_once(link, |link| apply::apply(link, &items));
     let written = items.iter().map(|item| item.operation);
     let commit = match finish(engine, committed, written) {

@@ -4,7 +4,7 @@ use axum::extract::State;
 
 use staffa_app::Queries;
 
-use super::Answer;
+use super::{Answer, read};
 use crate::from_wire::{Call, JsonBody, query_body};
 use crate::to_wire::groups;
 
@@ -13,7 +13,10 @@ pub(crate) async fn aggregate_records(
     call: Call,
     JsonBody(body): JsonBody,
 ) -> Answer {
-    let asked = query_body::aggregate_records(&queries, &call, &body)?;
-    let found = queries.aggregate_records(call.context(), asked).await?;
-    groups::groups(&call.exchange, &found).await
+    read(&queries, || async {
+        let asked = query_body::aggregate_records(&queries, &call, &body)?;
+        let found = queries.aggregate_records(call.context(), asked).await?;
+        groups::groups(&call.exchange, &found).await
+    })
+    .await
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 
 use staffa_app::Queries;
 
-use super::Answer;
+use super::{Answer, read};
 use crate::from_wire::RecordCall;
 use crate::from_wire::precondition::Known;
 use crate::from_wire::question::fields;
@@ -17,12 +17,15 @@ pub(crate) async fn get_record(
 ) -> Answer {
     let call = &target.call;
     let params = call.params(&["fields"])?;
-    let view = queries
-        .get_record(call.context(), &call.schema, target.id)
-        .await?;
-    let select = fields(&view.schema, &params)?;
-    match view.version() {
-        Some(version) if known.has(version) => record::not_modified(&view),
-        _ => record::record(call.context(), &view, select.as_deref()),
-    }
+    read(&queries, || async {
+        let view = queries
+            .get_record(call.context(), &call.schema, target.id)
+            .await?;
+        let select = fields(&view.schema, &params)?;
+        match view.version() {
+            Some(version) if known.has(version) => record::not_modified(&view),
+            _ => record::record(call.context(), &view, select.as_deref()),
+        }
+    })
+    .await
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 
 use staffa_app::Queries;
 
-use super::Answer;
+use super::{Answer, read};
 use crate::from_wire::{Call, JsonBody, query_body};
 use crate::to_wire::page;
 
@@ -13,8 +13,11 @@ pub(crate) async fn query_records(
     call: Call,
     JsonBody(body): JsonBody,
 ) -> Answer {
-    let asked = query_body::query_records(&queries, &call, &body)?;
-    let (select, size) = (asked.select.clone(), asked.size);
-    let found = queries.list_records(call.context(), asked).await?;
-    page::page(&call.exchange, found, (select.as_deref(), size)).await
+    read(&queries, || async {
+        let asked = query_body::query_records(&queries, &call, &body)?;
+        let (select, size) = (asked.select.clone(), asked.size);
+        let found = queries.list_records(call.context(), asked).await?;
+        page::page(&call.exchange, found, (select.as_deref(), size)).await
+    })
+    .await
 }

@@ -12,6 +12,7 @@ mod http1;
 mod http2;
 mod infer;
 mod memory;
+mod moved;
 mod once;
 mod questions;
 mod records;
