@@ -39,7 +39,8 @@ impl Texts {
         let mut ends = Vec::with_capacity(rows + 1);
         ends.push(0);
         Self {
-            bytes: Vec::with_capacity(rows * 8),
+            // One text alone is of any length: it should not grow from almost nothing.
+            bytes: Vec::with_capacity((rows * 8).max(64)),
             ends,
         }
     }

@@ -45,7 +45,7 @@ impl JsonRecordEncoder {
         let mut properties = Vec::with_capacity(positions.len());
         for (index, position) in positions.iter().enumerate() {
             let property = &declared[*position];
-            let mut fragment = Vec::new();
+            let mut fragment = Vec::with_capacity(property.name.as_str().len() + 4);
             if index > 0 {
                 fragment.push(b',');
             }
@@ -56,7 +56,8 @@ impl JsonRecordEncoder {
                 is_object: property.property_type == PropertyType::Object,
             });
         }
-        let mut data_start = b",\"schema_name\":".to_vec();
+        let mut data_start = Vec::with_capacity(32 + schema.name().len());
+        data_start.extend_from_slice(b",\"schema_name\":");
         push_json_string(&mut data_start, schema.name());
         data_start.extend_from_slice(b",\"data\":{");
         Self {

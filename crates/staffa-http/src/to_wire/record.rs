@@ -14,13 +14,16 @@ use staffa_domain::record::system;
 use super::json;
 use crate::problem::Problem;
 
+/// What most records take as text, so that the buffer does not grow step by step.
+const RECORD_BYTES: usize = 1024;
+
 /// The record itself.
 pub(crate) fn record(
     ctx: &Context,
     view: &RecordView,
     select: Option<&[usize]>,
 ) -> Result<Response, Problem> {
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(RECORD_BYTES);
     push(ctx, view, select, &mut out)?;
     let mut response = json(StatusCode::OK, out);
     tag(&mut response, view)?;
@@ -36,7 +39,8 @@ pub(crate) fn created(ctx: &Context, view: &RecordView) -> Result<Response, Prob
 
 /// A new record in an envelope.
 pub(crate) fn created_enveloped(ctx: &Context, view: &RecordView) -> Result<Response, Problem> {
-    let mut out = br#"{"success":true,"message":"record created","record":"#.to_vec();
+    let mut out = Vec::with_capacity(RECORD_BYTES);
+    out.extend_from_slice(br#"{"success":true,"message":"record created","record":"#);
     push(ctx, view, None, &mut out)?;
     out.push(b'}');
     let mut response = json(StatusCode::CREATED, out);
