@@ -103,7 +103,48 @@ pub async fn added_properties_have_their_defaults(storage: Storage) {
         ),
         (
             crate::schemas::array(PropertyType::String),
-            Value::Array(vec![Value::String("x'y".to_owned())]),
+            Value::Array(
+                [
+                    "x'y",
+                    "",
+                    "null",
+                    " a,b ",
+                    "[c]",
+                    "\\\"{d}\\",
+                    "\n",
+                    "\u{1f600}",
+                ]
+                .map(|text| Value::String(text.to_owned()))
+                .to_vec(),
+            ),
+        ),
+        (
+            crate::schemas::array(PropertyType::Integer),
+            Value::Array(Vec::new()),
+        ),
+        (
+            crate::schemas::array(PropertyType::Number),
+            Value::Array(vec![Value::Number(-1.5e300)]),
+        ),
+        (
+            crate::schemas::array(decimal(6, 2)),
+            Value::Array(vec![Value::Decimal(-1_250)]),
+        ),
+        (
+            crate::schemas::array(PropertyType::Boolean),
+            Value::Array(vec![Value::Boolean(false)]),
+        ),
+        (
+            crate::schemas::array(PropertyType::Date),
+            Value::Array(vec![Value::Date(-719_162)]),
+        ),
+        (
+            crate::schemas::array(PropertyType::Datetime),
+            Value::Array(vec![Value::Datetime(staffa_domain::Timestamp::MAX)]),
+        ),
+        (
+            crate::schemas::array(PropertyType::Uuid),
+            Value::Array(vec![Value::Uuid(crate::fakes::nth_id(7))]),
         ),
     ];
     let builder = defaults.iter().enumerate().fold(
