@@ -48,14 +48,11 @@ impl IdSource for UuidV7Source {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         // One look at the clock: the counter keeps the order of what belongs to one moment.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let micros = u64::try_from(SystemClock.now().as_micros()).unwrap_or(0);
+        let (seconds, nanos) = (micros / 1_000_000, micros % 1_000_000 * 1_000);
+        let nanos = u32::try_from(nanos).unwrap_or(0);
         (0..count)
-            .map(|_| {
-                let time = UuidTimestamp::from_unix(&*context, now.as_secs(), now.subsec_nanos());
-                Uuid::new_v7(time).into()
-            })
+            .map(|_| Uuid::new_v7(UuidTimestamp::from_unix(&*context, seconds, nanos)).into())
             .collect()
     }
 }

@@ -9,8 +9,7 @@
 //! hold a large batch twice; large batches come by the table function, a vector at a time.
 
 use std::cell::RefCell;
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -72,15 +71,19 @@ impl Sources {
         connection: &Connection,
         schema: &SchemaSnapshot,
     ) -> Result<(), Fault> {
+        let is_ready = |source: &Source| source.is_of(schema) && source.few.is_some();
+        let mut sources = self.sources.borrow_mut();
+        if sources.get(schema.name()).is_some_and(is_ready) {
+            return Ok(());
+        }
         let (columns, _) = names::stored_columns(schema);
         let types = types_of(&schema.record_layout().project(&columns)?);
-        let mut lists = self.lists.borrow_mut();
-        if !lists.contains_key(&types) {
-            let list = List::register(connection, &types)?;
-            lists.insert(types, list);
-            // It may have a source without it.
-            self.sources.borrow_mut().remove(schema.name());
+        if let hash_map::Entry::Vacant(entry) = self.lists.borrow_mut().entry(types) {
+            let list = List::register(connection, entry.key())?;
+            entry.insert(list);
         }
+        // It may have a source without it.
+        sources.remove(schema.name());
         Ok(())
     }
 
@@ -100,13 +103,13 @@ impl Sources {
         }
         let make = || Source::new(schema, &self.lists.borrow());
         let source = match sources.entry(schema.name().to_owned()) {
-            Entry::Occupied(mut entry) => {
+            hash_map::Entry::Occupied(mut entry) => {
                 if !entry.get().is_of(schema) {
                     entry.insert(make()?);
                 }
                 entry.into_mut()
             }
-            Entry::Vacant(entry) => entry.insert(make()?),
+            hash_map::Entry::Vacant(entry) => entry.insert(make()?),
         };
         source.insert(connection, records)
     }

@@ -79,10 +79,9 @@ fn integers<const N: usize>(of: [i64; N]) -> Vec<Value> {
     of.into_iter().map(Value::Integer).collect()
 }
 
-/// A new property has its default in all records, whatever its type.
-pub async fn added_properties_have_their_defaults(storage: Storage) {
-    let first = three_things(&storage).await;
-    let defaults = [
+/// A value of every type, and what is hard to write down.
+fn defaults() -> Vec<(PropertyType, Value)> {
+    vec![
         (
             PropertyType::String,
             Value::String("it's \\ \"é\" $1".to_owned()),
@@ -146,7 +145,13 @@ pub async fn added_properties_have_their_defaults(storage: Storage) {
             crate::schemas::array(PropertyType::Uuid),
             Value::Array(vec![Value::Uuid(crate::fakes::nth_id(7))]),
         ),
-    ];
+    ]
+}
+
+/// A new property has its default in all records, whatever its type.
+pub async fn added_properties_have_their_defaults(storage: Storage) {
+    let first = three_things(&storage).await;
+    let defaults = defaults();
     let builder = defaults.iter().enumerate().fold(
         SchemaBuilder::new("things"),
         |builder, (at, (kind, default))| {
