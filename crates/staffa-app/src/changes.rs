@@ -6,7 +6,8 @@ use crate::catalog::{Catalog, Current};
 use crate::error::Error;
 
 /// The changes of schemas that a request meets.
-pub(crate) struct Changes<'c> {
+#[derive(Debug)]
+pub struct Changes<'c> {
     catalog: &'c Catalog,
     /// What was served when the request began, last.
     served: Arc<Current>,
@@ -26,7 +27,7 @@ impl<'c> Changes<'c> {
 
     /// Does a request, and does it again where its schema moved meanwhile, as `is_moved` tells of
     /// its error. So nothing of it may be stored then.
-    pub(crate) async fn follow<T, E, W>(
+    pub async fn follow<T, E, W>(
         mut self,
         mut work: impl FnMut() -> W + Send,
         is_moved: impl Fn(&E) -> bool + Send,

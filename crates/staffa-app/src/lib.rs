@@ -20,6 +20,7 @@ mod queries;
 
 pub use body::{BodyError, ByteStream};
 pub use catalog::{Catalog, StartError};
+pub use changes::Changes;
 pub use commands::{
     Affected, BulkMode, CommandPorts, Commands, CreateRecords, CreatedRecords, EvolveSchema,
     EvolvedSchema, IngestRecords, IngestReport, OnError, Precondition, Return, StepResult,

@@ -75,20 +75,10 @@ impl Queries {
         self.catalog.get(name)
     }
 
-    /// Does a read, from the reading of its question on, and does it again where the records were
-    /// laid out anew meanwhile, as `is_moved` tells of its error.
-    pub async fn follow_changes<T, E, W>(
-        &self,
-        work: impl FnMut() -> W + Send,
-        is_moved: impl Fn(&E) -> bool + Send,
-    ) -> Result<T, E>
-    where
-        T: Send,
-        E: From<Error> + Send,
-        W: Future<Output = Result<T, E>> + Send,
-    {
-        let changes = Changes::new(&self.catalog, self.limits.retries_max);
-        changes.follow(work, is_moved).await
+    /// Watches the schemas from now on, for a read that is about to begin: with the reading of its
+    /// question, whose fields may lie elsewhere in another version.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(&self.catalog, self.limits.retries_max)
     }
 
     /// The schemas.

@@ -37,19 +37,6 @@ impl Catalog {
     pub(crate) const fn new(engine: Arc<Engine>, lane: Arc<Lane>, pool: Arc<Pool>) -> Self {
         Self { engine, lane, pool }
     }
-
-    /// Makes a checkpoint while writes go on, so that the one within the lane, for which they
-    /// stop, finds little: after a large bulk the index of the ids alone takes most of a second.
-    async fn shorten_log(&self) {
-        let engine = Arc::clone(&self.engine);
-        let done = self.pool.ask(move |link| {
-            checkpoint(&engine, link);
-            Ok(())
-        });
-        if let Err(error) = done.await {
-            tracing::debug!(%error, "no checkpoint ahead of a change");
-        }
-    }
 }
 
 /// Microseconds since the epoch.
@@ -99,9 +86,6 @@ impl SchemaCatalog for Catalog {
 
     async fn apply(&self, change: SchemaChange) -> Result<(), StorageError> {
         self.engine.check_ready()?;
-        if matches!(change, SchemaChange::Evolve { .. }) {
-            self.shorten_log().await;
-        }
         let engine = Arc::clone(&self.engine);
         self.lane
             .call(move |link| carry_out(&engine, link, &change))

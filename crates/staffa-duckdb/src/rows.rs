@@ -140,7 +140,7 @@ impl Source {
         );
         let types = types_of(&schema.record_layout().project(&columns)?);
         let few = lists.get(&types).map(|list| {
-            let statement = format!("{into} {}", list.select(&types));
+            let statement = format!("{into} {}", list.select());
             (list.clone(), statement)
         });
         Ok(Self {
@@ -228,6 +228,7 @@ fn types_of(layout: &arrow_schema::Schema) -> Fields {
 #[derive(Debug, Clone)]
 struct List {
     name: String,
+    types: Fields,
     rows: Slot,
 }
 
@@ -252,6 +253,7 @@ impl List {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let list = Self {
             name: format!("{FUNCTION}_{number}"),
+            types: types.clone(),
             rows: Slot::default(),
         };
         connection.register_scalar_function_with_state::<Listed>(&list.name, &list.rows)?;
@@ -259,8 +261,9 @@ impl List {
     }
 
     /// A query for the rows, each column by itself.
-    fn select(&self, types: &Fields) -> String {
-        let columns: Vec<String> = types
+    fn select(&self) -> String {
+        let columns: Vec<String> = self
+            .types
             .iter()
             .map(|field| format!("r.{}", field.name()))
             .collect();
@@ -274,8 +277,7 @@ impl List {
         rows: RecordBatch,
         run: impl FnOnce() -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let types = types_of(&rows.schema());
-        let rows = StructArray::try_new(types, rows.columns().to_vec(), None)?;
+        let rows = StructArray::try_new(self.types.clone(), rows.columns().to_vec(), None)?;
         *self.rows.lock() = Some(rows);
         let done = run();
         // Not taken where the statement failed before it read.
@@ -379,5 +381,67 @@ impl VTab for Rows {
 
     fn parameters() -> Option<Vec<LogicalTypeHandle>> {
         Some(vec![LogicalTypeHandle::from(LogicalTypeId::Bigint)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use staffa_domain::{SchemaSnapshot, Value};
+    use staffa_testkit::{builders, schemas};
+
+    use super::Sources;
+    use crate::engine::Link;
+    use crate::sql::{Sql, names};
+    use crate::types::sql_type;
+
+    fn make_table(link: &Link, schema: &SchemaSnapshot) {
+        let properties = schema.schema().properties.iter();
+        let kinds = properties.map(|property| sql_type(&property.property_type));
+        let system = ["UUID", "TIMESTAMP", "TIMESTAMP", "BIGINT"].map(std::borrow::Cow::Borrowed);
+        let (_, stored) = names::stored_columns(schema);
+        let columns = stored.iter().zip(system.into_iter().chain(kinds));
+        let columns: Vec<String> = columns
+            .map(|(name, kind)| format!("{name} {kind}"))
+            .collect();
+        let (table, columns) = (names::table(schema), columns.join(", "));
+        let sql = format!("CREATE SCHEMA records; CREATE TABLE {table} ({columns})");
+        link.execute_batch(&sql).unwrap();
+    }
+
+    fn count(link: &Link, schema: &SchemaSnapshot) -> i64 {
+        let sql = Sql::new(format!("SELECT count(*) FROM {}", names::table(schema)));
+        let found = sql.fetch(link).unwrap();
+        found[0].column(0).as_primitive::<Int64Type>().value(0)
+    }
+
+    #[test]
+    fn short_appends_come_by_the_list_through_rollbacks_and_changes() {
+        let link = Link::in_memory();
+        let sources = Sources::default();
+        let schema = schemas::orders();
+        make_table(&link, &schema);
+        let mut values = vec![Value::Null; schema.schema().properties.len()];
+        values[0] = Value::String("A".to_owned());
+        let batch = builders::numbered(&schema, 1, &vec![values; 3]);
+        let append = || sources.append(&link, &schema, batch.records()).unwrap();
+        let by_list = || sources.sources.borrow()[schema.name()].few.is_some();
+        append();
+        assert!(!by_list(), "nothing was prepared");
+        sources.prepare(&link, &schema).unwrap();
+        append();
+        assert!(by_list());
+        link.execute_batch("BEGIN").unwrap();
+        append();
+        link.execute_batch("ROLLBACK").unwrap();
+        append();
+        assert_eq!(count(&link, &schema), 9);
+        link.execute_batch("CREATE TABLE other (n BIGINT)").unwrap();
+        link.forget_plans();
+        sources.prepare(&link, &schema).unwrap();
+        append();
+        assert!(by_list());
+        assert_eq!(count(&link, &schema), 12);
     }
 }

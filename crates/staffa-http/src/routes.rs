@@ -47,5 +47,5 @@ where
     W: Future<Output = Answer> + Send,
 {
     let is_moved = |problem: &Problem| problem.code() == Code::SCHEMA_MOVED;
-    queries.follow_changes(work, is_moved).await
+    queries.changes().follow(work, is_moved).await
 }
