@@ -58,7 +58,7 @@ pub struct StoredSchema {
 pub struct ChangeLog {
     /// The steps, as text that the engine does not read.
     pub steps: String,
-    /// The records there were.
+    /// The records there were; about, where there are many and counting them takes long.
     pub records: u64,
     /// How long it took, up to its commit.
     pub duration_micros: u64,

@@ -5,6 +5,7 @@ mod evolve;
 mod literal;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
@@ -244,13 +245,14 @@ fn change_storage(
     transaction
         .run(work)
         .map_err(|fault| engine.answer(fault, schema))?;
-    commit(engine, link, transaction, (schema, false))
+    commit(engine, transaction, (schema, false))?;
+    checkpoint(engine, link);
+    Ok(())
 }
 
 /// Commits a change of the catalog, by which a schema has a version and perhaps another layout.
 fn commit(
     engine: &Engine,
-    link: &Link,
     transaction: Transaction<'_>,
     (schema, changes_layout): (&SchemaSnapshot, bool),
 ) -> Result<(), StorageError> {
@@ -268,13 +270,13 @@ fn commit(
             return Err(commit_unknown());
         }
     }
-    checkpoint(engine, link);
     Ok(())
 }
 
 /// Empties the log around a change of the catalog. An open bulk session may hold it up; the
 /// maintenance thread makes it later.
 fn checkpoint(engine: &Engine, link: &Link) {
+    engine.checkpoint_wanted.store(false, Ordering::Release);
     if let Err(error) = link.execute_batch("CHECKPOINT") {
         engine.note(error.into(), "no checkpoint around a change of the catalog");
     }

@@ -103,14 +103,14 @@ impl Link {
         self.connection.flush_prepared_statement_cache();
     }
 
-    /// Appends whole records in one statement, which is a transaction of its own where none is
-    /// open.
-    pub(crate) fn append(
+    /// Appends batches of whole records in one statement, which is a transaction of its own where
+    /// none is open.
+    pub(crate) fn append<'r>(
         &self,
         schema: &SchemaSnapshot,
-        records: &RecordBatch,
+        batches: impl IntoIterator<Item = &'r RecordBatch>,
     ) -> Result<(), Fault> {
-        self.sources.append(&self.connection, schema, records)
+        self.sources.append(&self.connection, schema, batches)
     }
 }
 
@@ -167,6 +167,8 @@ pub(crate) struct Engine {
     root_changed: Condvar,
     state: AtomicU8,
     full: AtomicBool,
+    /// Whether the log is to be emptied soon, however short it is.
+    pub(crate) checkpoint_wanted: AtomicBool,
     commits: AtomicU64,
     /// Counts what was written to each schema.
     pub(crate) sequences: Sequences,
@@ -190,6 +192,7 @@ impl Engine {
             root_changed: Condvar::new(),
             state: AtomicU8::new(READY),
             full: AtomicBool::new(false),
+            checkpoint_wanted: AtomicBool::new(false),
             commits: AtomicU64::new(first_commit),
             sequences: Sequences::default(),
             schemas: RwLock::new(HashMap::new()),

@@ -111,7 +111,7 @@ pub(crate) fn open_instance(options: &Options, path: &Path) -> Result<Connection
     let log = root.execute_batch(CHANGES);
     log.map_err(|error| Trouble::from(error).at(path))?;
     rows::register(&root).map_err(|error| Trouble::Engine(error).at(path))?;
-    lock_down(&root).map_err(|error| Trouble::Engine(error).at(path))?;
+    configure(&root).map_err(|error| Trouble::Engine(error).at(path))?;
     Ok(root)
 }
 
@@ -294,10 +294,17 @@ const FAULT_SWITCHES: &str = ", 'debug_checkpoint_abort', 'debug_force_commit_fa
 #[cfg(not(test))]
 const FAULT_SWITCHES: &str = "";
 
-/// Shuts the engine off from everything but its own files.
-fn lock_down(connection: &Connection) -> Result<(), Fault> {
+/// What the engine keeps numbers in that have no short decimal form: it saves them a tenth of their
+/// space, and takes half as much again to read them. The engine forgets this setting where it is
+/// given with the others.
+const UNWANTED_COMPRESSION: &str = "alprd";
+
+/// Makes the settings that an open engine takes, and shuts it off from everything but its own
+/// files.
+fn configure(connection: &Connection) -> Result<(), Fault> {
     Ok(connection.execute_batch(&format!(
-        "SET allowed_configs = [{CHANGEABLE}{FAULT_SWITCHES}];
+        "SET GLOBAL disabled_compression_methods = '{UNWANTED_COMPRESSION}';
+         SET allowed_configs = [{CHANGEABLE}{FAULT_SWITCHES}];
          SET enable_external_access = false;
          SET lock_configuration = true"
     ))?)

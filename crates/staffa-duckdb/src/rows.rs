@@ -9,7 +9,7 @@
 //! hold a large batch twice; large batches come by the table function, a vector at a time.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, hash_map};
+use std::collections::{BTreeMap, HashMap, VecDeque, hash_map};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -47,7 +47,7 @@ static NEXT_NUMBER: AtomicI64 = AtomicI64::new(1);
 
 struct Offer {
     layout: SchemaRef,
-    rows: Option<RecordBatch>,
+    batches: VecDeque<RecordBatch>,
 }
 
 /// Makes the table function known to an instance.
@@ -87,14 +87,16 @@ impl Sources {
         Ok(())
     }
 
-    /// Appends whole records, in one statement.
-    pub(crate) fn append(
+    /// Appends batches of whole records, in one statement.
+    pub(crate) fn append<'r>(
         &self,
         connection: &Connection,
         schema: &SchemaSnapshot,
-        records: &RecordBatch,
+        batches: impl IntoIterator<Item = &'r RecordBatch>,
     ) -> Result<(), Fault> {
-        if records.num_rows() == 0 {
+        let batches = batches.into_iter().filter(|batch| batch.num_rows() > 0);
+        let batches: Vec<&RecordBatch> = batches.collect();
+        if batches.is_empty() {
             return Ok(());
         }
         let mut sources = self.sources.borrow_mut();
@@ -111,7 +113,7 @@ impl Sources {
             }
             hash_map::Entry::Vacant(entry) => entry.insert(make()?),
         };
-        source.insert(connection, records)
+        source.insert(connection, &batches)
     }
 }
 
@@ -158,15 +160,24 @@ impl Source {
         Arc::ptr_eq(&self.layout, schema.record_layout())
     }
 
-    fn insert(&self, connection: &Connection, records: &RecordBatch) -> Result<(), Fault> {
-        let stored = records.project(&self.columns)?;
-        let inserted = match &self.few {
-            Some((list, statement)) if stored.num_rows() <= VECTOR_ROWS => {
-                list.offer(stored, || execute(connection, statement))?
-            }
-            _ => self.offer(stored, || stream(connection, &self.many))?,
+    fn insert(&self, connection: &Connection, batches: &[&RecordBatch]) -> Result<(), Fault> {
+        let given: usize = batches.iter().map(|batch| batch.num_rows()).sum();
+        let stored = batches.iter().map(|batch| batch.project(&self.columns));
+        let mut stored = stored.collect::<Result<VecDeque<_>, _>>()?;
+        let only = if stored.len() == 1 && given <= VECTOR_ROWS {
+            stored.pop_front()
+        } else {
+            None
         };
-        let given = records.num_rows();
+        let inserted = match (only, &self.few) {
+            (Some(only), Some((list, statement))) => {
+                list.offer(only, || execute(connection, statement))?
+            }
+            (only, _) => {
+                stored.extend(only);
+                self.offer(stored, || stream(connection, &self.many))?
+            }
+        };
         if inserted == given {
             return Ok(());
         }
@@ -174,16 +185,18 @@ impl Source {
     }
 
     /// Offers rows to the table function while something runs.
-    fn offer<T>(&self, rows: RecordBatch, run: impl FnOnce() -> T) -> T {
-        let offer = Offer {
-            layout: rows.schema(),
-            rows: Some(rows),
-        };
+    fn offer<T>(
+        &self,
+        batches: VecDeque<RecordBatch>,
+        run: impl FnOnce() -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let layout = Arc::new(self.layout.project(&self.columns)?);
+        let offer = Offer { layout, batches };
         OFFERS.lock().insert(self.number, offer);
         let done = run();
         // Not taken where the statement failed before it read.
         if let Some(offer) = OFFERS.lock().get_mut(&self.number) {
-            offer.rows = None;
+            offer.batches.clear();
         }
         done
     }
@@ -327,19 +340,27 @@ struct Scan(Mutex<Rest>);
 
 #[derive(Default)]
 struct Rest {
-    rows: Option<RecordBatch>,
+    /// Whether the offer was taken.
+    has_begun: bool,
+    batches: VecDeque<RecordBatch>,
+    /// How many rows of the first batch were read.
     read: usize,
 }
 
 impl Rest {
     fn next(&mut self, number: i64) -> Option<RecordBatch> {
-        if self.rows.is_none() {
-            self.rows = OFFERS.lock().get_mut(&number)?.rows.take();
+        if !self.has_begun {
+            self.batches = std::mem::take(&mut OFFERS.lock().get_mut(&number)?.batches);
+            self.has_begun = true;
         }
-        let rows = self.rows.as_ref()?;
+        let rows = self.batches.front()?;
         let count = VECTOR_ROWS.min(rows.num_rows() - self.read);
         let next = rows.slice(self.read, count);
         self.read += count;
+        if self.read == rows.num_rows() {
+            self.batches.pop_front();
+            self.read = 0;
+        }
         Some(next)
     }
 }
@@ -425,7 +446,7 @@ mod tests {
         let mut values = vec![Value::Null; schema.schema().properties.len()];
         values[0] = Value::String("A".to_owned());
         let batch = builders::numbered(&schema, 1, &vec![values; 3]);
-        let append = || sources.append(&link, &schema, batch.records()).unwrap();
+        let append = || sources.append(&link, &schema, [batch.records()]).unwrap();
         let by_list = || sources.sources.borrow()[schema.name()].few.is_some();
         append();
         assert!(!by_list(), "nothing was prepared");

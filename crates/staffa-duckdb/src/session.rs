@@ -25,8 +25,12 @@ use crate::lane::{Lane, id_violation, is_stored, stored_violation};
 use crate::sequence::Touched;
 use crate::transaction::{CommitError, Transaction};
 
-/// How many batches wait for the engine at most.
-const BATCHES_WAITING: usize = 3;
+/// How many batches wait for the engine at most: it stands still for as long as some ten take to
+/// be decoded whenever it packs and writes a row group, and decoding should not.
+const BATCHES_WAITING: usize = 6;
+/// How many batches go into the engine by one statement at most: each costs a plan, and some
+/// hundred microseconds in which its threads wait for each other.
+const BATCHES_AT_ONCE: usize = 3;
 
 /// The writer port.
 #[derive(Debug)]
@@ -218,6 +222,22 @@ fn next(engine: &Engine, inbox: &mut mpsc::Receiver<Command>, runtime: &Handle) 
     })
 }
 
+/// Takes batches that wait already, up to as many as go at once; answers the command behind them
+/// that is none.
+fn take_waiting(
+    inbox: &mut mpsc::Receiver<Command>,
+    batches: &mut Vec<StampedBatch>,
+) -> Option<Command> {
+    while batches.len() < BATCHES_AT_ONCE {
+        match inbox.try_recv() {
+            Ok(Command::Append(batch)) => batches.push(batch),
+            Ok(other) => return Some(other),
+            Err(_) => break,
+        }
+    }
+    None
+}
+
 /// The working side of a session.
 struct Load {
     engine: Arc<Engine>,
@@ -246,10 +266,18 @@ impl Load {
             Ok(transaction) => transaction,
             Err(fault) => return fail(self.engine.answer(fault, &self.schema)),
         };
-        while let Some(command) = next(&self.engine, &mut inbox, &runtime) {
+        let mut ahead = None;
+        while let Some(command) = ahead
+            .take()
+            .or_else(|| next(&self.engine, &mut inbox, &runtime))
+        {
             match command {
                 Command::Append(batch) => {
-                    let result = transaction.run(|link| self.take(link, &batch));
+                    let mut batches = vec![batch];
+                    if self.goes_straight() {
+                        ahead = take_waiting(&mut inbox, &mut batches);
+                    }
+                    let result = transaction.run(|link| self.take(link, &batches));
                     match result {
                         Ok(Ok(())) => {}
                         Ok(Err(refused)) => return fail(refused),
@@ -257,7 +285,7 @@ impl Load {
                             // Rolled back first: the place of the fault is looked for in
                             // what is stored.
                             drop(transaction);
-                            return fail(self.explain(&link, fault, &batch));
+                            return fail(self.explain(&link, fault, &batches));
                         }
                     }
                 }
@@ -292,18 +320,26 @@ impl Load {
     fn take(
         &mut self,
         link: &Link,
-        batch: &StampedBatch,
+        batches: &[StampedBatch],
     ) -> Result<Result<(), StorageError>, Fault> {
         if !self.goes_straight() {
-            let outcome = (&mut self.receipt, &mut self.refusals);
-            return judged::write(link, &self.options, batch, outcome);
+            for batch in batches {
+                let outcome = (&mut self.receipt, &mut self.refusals);
+                let written = judged::write(link, &self.options, batch, outcome)?;
+                if written.is_err() {
+                    return Ok(written);
+                }
+            }
+            return Ok(Ok(()));
         }
-        link.append(&self.schema, batch.records())?;
-        self.remember(batch);
-        self.receipt.inserted += batch.len() as u64;
-        if self.options.tells_ids {
-            let ids = (0..batch.len()).map(|row| batch.id(row));
-            self.receipt.ids.extend(ids);
+        link.append(&self.schema, batches.iter().map(StampedBatch::records))?;
+        for batch in batches {
+            self.remember(batch);
+            self.receipt.inserted += batch.len() as u64;
+            if self.options.tells_ids {
+                let ids = (0..batch.len()).map(|row| batch.id(row));
+                self.receipt.ids.extend(ids);
+            }
         }
         Ok(Ok(()))
     }
@@ -334,7 +370,7 @@ impl Load {
             return Some(Ok(self.done()));
         }
         for batch in also {
-            let add = |link: &Link| link.append(batch.schema(), batch.records());
+            let add = |link: &Link| link.append(batch.schema(), [batch.records()]);
             if let Err(fault) = transaction.run(add) {
                 drop(transaction);
                 return Some(Err(self.explain_also(link, fault, batch)));
@@ -398,10 +434,10 @@ impl Load {
         }
     }
 
-    fn explain(&self, link: &Link, fault: Fault, batch: &StampedBatch) -> StorageError {
+    fn explain(&self, link: &Link, fault: Fault, batches: &[StampedBatch]) -> StorageError {
         match fault.class {
             Class::Constraint if self.goes_straight() => {
-                violation::locate(link, batch, &fault.text)
+                violation::locate(link, batches, &fault.text)
             }
             // As at the commit: the batch was judged by all that this transaction can see.
             Class::Constraint => StorageError::Conflict,
@@ -416,9 +452,10 @@ impl Load {
             _ => self.engine.answer(fault, &self.schema),
         }
     }
+
     fn explain_also(&self, link: &Link, fault: Fault, batch: &StampedBatch) -> StorageError {
         match fault.class {
-            Class::Constraint => violation::locate(link, batch, &fault.text),
+            Class::Constraint => violation::locate(link, std::slice::from_ref(batch), &fault.text),
             _ => self.engine.answer(fault, batch.schema()),
         }
     }

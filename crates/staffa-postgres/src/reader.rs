@@ -79,7 +79,8 @@ impl RecordReader for Reader {
         self.health.check_open()?;
         if !exact
             && filter.is_none()
-            && let Some(records) = self.estimate(schema).await?
+            && let Some(records) =
+                estimate(&self.reads.get().await?, self.distribution, schema).await?
         {
             return Ok(Count {
                 records,
@@ -202,31 +203,34 @@ impl Reader {
             }
         }
     }
+}
 
-    /// The planner's own estimate; none where it has none.
-    async fn estimate(&self, schema: &SchemaSnapshot) -> Result<Option<u64>, StorageError> {
-        if self.distribution == Distribution::Citus {
-            // The coordinator's own part of the table is empty.
-            return Ok(None);
-        }
-        let client = self.reads.get().await?;
-        let sql = "SELECT reltuples::bigint FROM pg_class \
-                   WHERE relname = $1 AND relnamespace = 'records'::regnamespace";
-        let name = schema.name();
-        let rows = client
-            .query_typed(sql, &[(&name, Type::TEXT)])
-            .await
-            .map_err(error::plain)?;
-        let Some(row) = rows.first() else {
-            return Err(StorageError::SchemaNotFound {
-                schema: name.to_owned(),
-            });
-        };
-        let estimate: i64 = row.try_get(0).map_err(error::plain)?;
-        Ok(u64::try_from(estimate)
-            .ok()
-            .filter(|estimate| *estimate > 0))
+/// The planner's own estimate of the number of records; none where it has none.
+pub(crate) async fn estimate(
+    client: &Connection,
+    distribution: Distribution,
+    schema: &SchemaSnapshot,
+) -> Result<Option<u64>, StorageError> {
+    if distribution == Distribution::Citus {
+        // The coordinator's own part of the table is empty.
+        return Ok(None);
     }
+    let sql = "SELECT reltuples::bigint FROM pg_class \
+               WHERE relname = $1 AND relnamespace = 'records'::regnamespace";
+    let name = schema.name();
+    let rows = client
+        .query_typed(sql, &[(&name, Type::TEXT)])
+        .await
+        .map_err(error::plain)?;
+    let Some(row) = rows.first() else {
+        return Err(StorageError::SchemaNotFound {
+            schema: name.to_owned(),
+        });
+    };
+    let estimate: i64 = row.try_get(0).map_err(error::plain)?;
+    Ok(u64::try_from(estimate)
+        .ok()
+        .filter(|estimate| *estimate > 0))
 }
 
 enum Ended {

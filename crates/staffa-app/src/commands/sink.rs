@@ -24,7 +24,7 @@ use crate::memory::Share;
 use crate::once::{Done, Once, Told};
 
 /// How many batches a session takes before it says what became of the first.
-const BATCHES_AHEAD: usize = 6;
+const BATCHES_AHEAD: usize = 10;
 
 /// What a sink does with records and their errors.
 #[derive(Debug, Clone)]

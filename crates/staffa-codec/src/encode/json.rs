@@ -1,5 +1,6 @@
 //! Records as JSON: NDJSON lines, elements of a list, or one by one.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -11,14 +12,19 @@ use super::column::Column;
 use super::{BatchEncoder, EncodeError, OutputFormat, Shape};
 use crate::text::format::push_json_string;
 
+/// What most fragments take, so that their buffer does not grow step by step.
+const FRAGMENT_BYTES: usize = 32;
+
 /// Writes records of one schema as compact JSON.
 ///
 /// The parts that are alike in every record are made once; a record costs no allocation.
 #[derive(Debug)]
 pub struct JsonRecordEncoder {
     shape: Shape,
+    /// What is alike in every record, in one piece: an encoder is made anew for a single record.
+    fragments: Vec<u8>,
     /// From after the id to the first property.
-    data_start: Vec<u8>,
+    data_start: Range<usize>,
     /// The properties that batches hold, in order.
     properties: Vec<Key>,
 }
@@ -26,7 +32,7 @@ pub struct JsonRecordEncoder {
 #[derive(Debug)]
 struct Key {
     /// `"name":`, with a comma before it but for the first.
-    fragment: Vec<u8>,
+    fragment: Range<usize>,
     is_object: bool,
 }
 
@@ -42,26 +48,28 @@ impl JsonRecordEncoder {
             all = (0..declared.len()).collect();
             &all
         };
+        let mut fragments = Vec::with_capacity((positions.len() + 2) * FRAGMENT_BYTES);
+        fragments.extend_from_slice(b",\"schema_name\":");
+        push_json_string(&mut fragments, schema.name());
+        fragments.extend_from_slice(b",\"data\":{");
+        let data_start = 0..fragments.len();
         let mut properties = Vec::with_capacity(positions.len());
         for (index, position) in positions.iter().enumerate() {
             let property = &declared[*position];
-            let mut fragment = Vec::with_capacity(property.name.as_str().len() + 4);
+            let start = fragments.len();
             if index > 0 {
-                fragment.push(b',');
+                fragments.push(b',');
             }
-            push_json_string(&mut fragment, property.name.as_str());
-            fragment.push(b':');
+            push_json_string(&mut fragments, property.name.as_str());
+            fragments.push(b':');
             properties.push(Key {
-                fragment,
+                fragment: start..fragments.len(),
                 is_object: property.property_type == PropertyType::Object,
             });
         }
-        let mut data_start = Vec::with_capacity(32 + schema.name().len());
-        data_start.extend_from_slice(b",\"schema_name\":");
-        push_json_string(&mut data_start, schema.name());
-        data_start.extend_from_slice(b",\"data\":{");
         Self {
             shape,
+            fragments,
             data_start,
             properties,
         }
@@ -136,7 +144,7 @@ impl JsonRecordEncoder {
         }
         out.extend_from_slice(b"{\"id\":");
         columns[system::ID].push_json(row, out);
-        out.extend_from_slice(&self.data_start);
+        out.extend_from_slice(&self.fragments[self.data_start.clone()]);
         self.push_data(columns, row, out);
         out.extend_from_slice(b"},\"created_at\":");
         columns[system::CREATED_AT].push_json(row, out);
@@ -150,7 +158,7 @@ impl JsonRecordEncoder {
     #[inline]
     fn push_data(&self, columns: &[Column<'_>], row: usize, out: &mut Vec<u8>) {
         for (key, column) in self.properties.iter().zip(&columns[system::COUNT..]) {
-            out.extend_from_slice(&key.fragment);
+            out.extend_from_slice(&self.fragments[key.fragment.clone()]);
             column.push_json(row, out);
         }
     }

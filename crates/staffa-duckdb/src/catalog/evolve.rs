@@ -2,6 +2,7 @@
 //! catalog's own entry.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arrow_array::cast::AsArray;
@@ -30,7 +31,9 @@ pub(super) fn evolve(
     let _gate = engine.close_gate();
     engine.check_schema(from)?;
     let transition = Transition::between(from, to);
-    if transition.changes_layout() {
+    let is_light = is_light(&transition);
+    let is_mixed = transition.changes_layout() || engine.checkpoint_wanted.load(Ordering::Acquire);
+    if !is_light && is_mixed {
         // Definitions and data in one log are where replay has had faults.
         checkpoint(engine, link);
     }
@@ -55,7 +58,25 @@ pub(super) fn evolve(
         })
         .map_err(|fault| engine.failed(fault))?;
     let layout = transition.changes_layout();
-    commit(engine, link, transaction, (to, layout))
+    commit(engine, transaction, (to, layout))?;
+    if is_light {
+        // Its checkpoint may take longer than itself, and writes go on beside the one of the
+        // maintenance thread.
+        engine.checkpoint_wanted.store(true, Ordering::Release);
+    } else {
+        checkpoint(engine, link);
+    }
+    Ok(())
+}
+
+/// Whether a change does no more to the table than to add columns: the one kind of definition that
+/// may stand in one log with data (ADR 0017).
+fn is_light(transition: &Transition) -> bool {
+    let names = |schema| indexes(schema).into_iter().map(|(name, _)| name);
+    !must_copy(transition)
+        && transition.dropped().is_empty()
+        && transition.retyped().next().is_none()
+        && names(transition.from()).eq(names(transition.to()))
 }
 
 fn count(connection: &Connection, schema: &SchemaSnapshot) -> Result<i64, Fault> {

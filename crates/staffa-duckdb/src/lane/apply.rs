@@ -50,10 +50,10 @@ fn apply_to<'a>(
     }
     match added.as_slice() {
         [] => Ok(()),
-        [only] => link.append(schema, only),
+        [only] => link.append(schema, [*only]),
         many => {
             let many = concat_batches(schema.record_layout(), many.iter().copied())?;
-            link.append(schema, &many)
+            link.append(schema, [&many])
         }
     }
 }

@@ -101,7 +101,7 @@ fn carry_out(link: &Link, judge: &Judge<'_>, judgement: &Judgement) -> Result<()
     if !gone.is_empty() {
         remove(link, schema, &gone)?;
     }
-    link.append(schema, &judge.left(judgement)?)
+    link.append(schema, [&judge.left(judgement)?])
 }
 
 fn remove(connection: &Connection, schema: &SchemaSnapshot, ids: &[RecordId]) -> Result<(), Fault> {

@@ -1,99 +1,126 @@
 //! Which record of a refused batch broke uniqueness: the engine names the value, not the row,
 //! and within one transaction not even the property.
 
+use std::sync::Arc;
+
 use duckdb::Connection;
 use staffa_domain::error::UniqueViolation;
-use staffa_domain::{RecordId, StampedBatch, StorageError};
+use staffa_domain::{RecordId, SchemaSnapshot, StampedBatch, StorageError};
 
 use crate::lane::{UniqueKeys, id_violation, named_value};
 use crate::sql::select;
 
 /// A record that has the named value.
-struct Suspect {
+struct Suspect<'b> {
+    batch: &'b StampedBatch,
     row: usize,
-    /// The value is stored or comes twice in the batch. If not, an earlier batch of the
+    /// The value is stored or comes twice in the batches. If not, an earlier batch of the
     /// session had it, or another property has an equal value.
     proven: bool,
 }
 
-/// Finds the record of the batch that the engine's words are about. Runs after the rollback,
-/// so what it finds stored was stored before the session.
-pub(super) fn locate(connection: &Connection, batch: &StampedBatch, text: &str) -> StorageError {
+/// Finds the record of these batches, all of one schema, that the engine's words are about. Runs
+/// after the rollback, so what it finds stored was stored before the session.
+pub(super) fn locate(
+    connection: &Connection,
+    batches: &[StampedBatch],
+    text: &str,
+) -> StorageError {
+    let Some(schema) = batches.first().map(StampedBatch::schema) else {
+        return id_violation(None);
+    };
     let mut likely = None;
-    for group in batch.schema().schema().unique_groups() {
-        let keys = UniqueKeys::new(batch.schema(), &group);
-        let Some(suspect) = by_value(connection, batch, &keys, text) else {
+    for group in schema.schema().unique_groups() {
+        let keys = UniqueKeys::new(schema, &group);
+        let Some(suspect) = by_value(connection, batches, &keys, text) else {
             continue;
         };
-        let error = placed(keys.violation(None), batch, suspect.row);
+        let error = suspect.place(keys.violation(None));
         if suspect.proven {
             return error;
         }
         likely.get_or_insert(error);
     }
     likely.unwrap_or_else(|| {
-        let suspect = by_id(connection, batch, text);
+        let suspect = by_id(connection, schema, batches, text);
         suspect.map_or(id_violation(None), |suspect| {
-            placed(id_violation(None), batch, suspect.row)
+            suspect.place(id_violation(None))
         })
     })
 }
 
-/// The violation with the place of a record of the batch.
-fn placed(error: StorageError, batch: &StampedBatch, row: usize) -> StorageError {
-    match error {
-        StorageError::UniqueViolation { violation } => {
-            let (index, line) = batch.origin(row);
-            StorageError::UniqueViolation {
-                violation: UniqueViolation {
-                    index: Some(index),
-                    line,
-                    ..violation
-                },
+impl Suspect<'_> {
+    /// The violation with the place of this record.
+    fn place(&self, error: StorageError) -> StorageError {
+        match error {
+            StorageError::UniqueViolation { violation } => {
+                let (index, line) = self.batch.origin(self.row);
+                StorageError::UniqueViolation {
+                    violation: UniqueViolation {
+                        index: Some(index),
+                        line,
+                        ..violation
+                    },
+                }
             }
+            other => other,
         }
-        other => other,
     }
 }
 
-fn by_value(
+/// Every record of the batches.
+fn rows(batches: &[StampedBatch]) -> impl Iterator<Item = (&StampedBatch, usize)> {
+    let rows = |batch: &StampedBatch| 0..batch.len();
+    batches
+        .iter()
+        .flat_map(move |batch| rows(batch).map(move |row| (batch, row)))
+}
+
+fn by_value<'b>(
     connection: &Connection,
-    batch: &StampedBatch,
+    batches: &'b [StampedBatch],
     keys: &UniqueKeys<'_>,
     text: &str,
-) -> Option<Suspect> {
+) -> Option<Suspect<'b>> {
     let (named, values) = keys.named_in(connection, text)?;
-    let rows = (0..batch.len()).filter(|row| {
+    let rows = rows(batches).filter(|(batch, row)| {
         keys.key(batch.records(), *row)
             .is_some_and(|(key, _)| key == named)
     });
     suspect(rows, || keys.is_stored(connection, values))
 }
 
-fn by_id(connection: &Connection, batch: &StampedBatch, text: &str) -> Option<Suspect> {
+fn by_id<'b>(
+    connection: &Connection,
+    schema: &Arc<SchemaSnapshot>,
+    batches: &'b [StampedBatch],
+    text: &str,
+) -> Option<Suspect<'b>> {
     let named = named_value(text)?;
     let id: RecordId = named.strip_prefix("id: ").unwrap_or(named).parse().ok()?;
-    let rows = (0..batch.len()).filter(|row| batch.id(*row) == id);
+    let rows = rows(batches).filter(|(batch, row)| batch.id(*row) == id);
     suspect(rows, || {
-        let found = select::by_ids(batch.schema(), [id]).fetch(connection);
+        let found = select::by_ids(schema, [id]).fetch(connection);
         found.is_ok_and(|found| found.iter().any(|batch| batch.num_rows() > 0))
     })
 }
 
 /// The first of the rows where the value is stored, else the second: the first had it first.
-fn suspect(
-    mut rows: impl Iterator<Item = usize>,
+fn suspect<'b>(
+    mut rows: impl Iterator<Item = (&'b StampedBatch, usize)>,
     is_stored: impl FnOnce() -> bool,
-) -> Option<Suspect> {
+) -> Option<Suspect<'b>> {
     let first = rows.next()?;
     let second = rows.next();
     let stored = is_stored();
+    let (batch, row) = if stored {
+        first
+    } else {
+        second.unwrap_or(first)
+    };
     Some(Suspect {
-        row: if stored {
-            first
-        } else {
-            second.unwrap_or(first)
-        },
+        batch,
+        row,
         proven: stored || second.is_some(),
     })
 }

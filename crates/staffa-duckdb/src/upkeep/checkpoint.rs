@@ -1,6 +1,7 @@
-//! Checkpoints: when the log is long, or when nothing is written anyway. On a connection of their
+//! Checkpoints: when the log is long, when nothing is written anyway, or behind a change. On a connection of their
 //! own, so that the lane's inserts and deletes go on meanwhile.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::room::Room;
@@ -45,7 +46,9 @@ impl Checkpoints {
         }
         let wal = wal_bytes(engine);
         let quiet = self.quiet_since.elapsed() >= engine.options.checkpoint_idle;
-        let is_due = wal >= engine.options.checkpoint_wal_bytes || (quiet && wal > 0);
+        let is_due = wal >= engine.options.checkpoint_wal_bytes
+            || (quiet && wal > 0)
+            || engine.checkpoint_wanted.load(Ordering::Acquire);
         if !is_due || !room.fits(wal.saturating_mul(2)) {
             return;
         }
@@ -55,6 +58,7 @@ impl Checkpoints {
         }
         let Some(link) = &self.link else { return };
         let started = Instant::now();
+        engine.checkpoint_wanted.store(false, Ordering::Release);
         match link.execute_batch("CHECKPOINT") {
             Ok(()) => {
                 let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

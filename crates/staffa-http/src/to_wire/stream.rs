@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -133,6 +133,61 @@ struct BrokenOff;
 
 type Encoder = Box<dyn BatchEncoder>;
 
+/// Where a stream is encoded.
+enum Encoding {
+    /// By its task, a piece at a time.
+    Here(Encoder),
+    /// Away from the threads that serve other requests, since each batch takes long.
+    Aside(Aside),
+}
+
+impl Encoding {
+    fn new(format: OutputFormat, encoder: Encoder) -> Self {
+        if format.writes_groups() {
+            Self::Aside(Aside::start(encoder))
+        } else {
+            Self::Here(encoder)
+        }
+    }
+}
+
+/// An encoder on a thread that it has until the end of its stream. A turn on whichever thread is
+/// free would cost memory, which the allocator keeps for each thread that ever had one.
+struct Aside(mpsc::Sender<Turn>);
+
+/// A batch, or the end, and where the bytes go.
+type Turn = (
+    Option<RecordBatch>,
+    oneshot::Sender<Result<Vec<u8>, EncodeError>>,
+);
+
+impl Aside {
+    fn start(mut encoder: Encoder) -> Self {
+        let (turns, mut inbox) = mpsc::channel::<Turn>(1);
+        spawn_blocking(move || {
+            while let Some((batch, answer)) = inbox.blocking_recv() {
+                let mut out = Vec::new();
+                let done = match batch {
+                    Some(batch) => encoder.encode(&batch, &mut out),
+                    None => encoder.finish(&mut out),
+                };
+                // Nobody waits for it where the client has gone.
+                let _ = answer.send(done.map(|()| out));
+            }
+        });
+        Self(turns)
+    }
+
+    /// The bytes of a batch, or of the end.
+    async fn encode(&self, batch: Option<RecordBatch>) -> Result<Vec<u8>, String> {
+        let gone = "the encoder has gone";
+        let (answer, bytes) = oneshot::channel();
+        self.0.send((batch, answer)).await.map_err(|_| gone)?;
+        let bytes = bytes.await.map_err(|_| gone)?;
+        bytes.map_err(|error| error.to_string())
+    }
+}
+
 struct Task {
     exchange: Arc<Exchange>,
     form: Form,
@@ -170,9 +225,10 @@ impl Task {
             .start(&mut head)
             .map_err(|error| error.to_string())?;
         self.send_bytes(head).await?;
+        let mut encoding = Encoding::new(self.form.format, encoder);
         let mut next = first;
         while let Some(batch) = next {
-            encoder = self.send_batch(encoder, batch).await?;
+            self.send_batch(&mut encoding, batch).await?;
             let exchange = Arc::clone(&self.exchange);
             let more = exchange
                 .context
@@ -180,15 +236,14 @@ impl Task {
                 .await;
             next = more.transpose().map_err(|error| format!("{error:?}"))?;
         }
-        let mut tail = if self.form.format.writes_groups() {
-            self.aside(encoder, |encoder, out| encoder.finish(out))
-                .await?
-                .1
-        } else {
-            let mut tail = Vec::new();
-            let done = encoder.finish(&mut tail);
-            done.map_err(|error| error.to_string())?;
-            tail
+        let mut tail = match &mut encoding {
+            Encoding::Aside(aside) => self.encode(aside, None).await?,
+            Encoding::Here(encoder) => {
+                let mut tail = Vec::new();
+                let done = encoder.finish(&mut tail);
+                done.map_err(|error| error.to_string())?;
+                tail
+            }
         };
         if self.form.end_marker {
             let line = format!(
@@ -203,40 +258,27 @@ impl Task {
 
     async fn send_batch(
         &mut self,
-        mut encoder: Encoder,
+        encoding: &mut Encoding,
         batch: RecordBatch,
-    ) -> Result<Encoder, String> {
-        if !self.form.format.writes_groups() {
-            self.send_in_pieces(encoder.as_mut(), &batch).await?;
-            return Ok(encoder);
+    ) -> Result<(), String> {
+        match encoding {
+            Encoding::Here(encoder) => self.send_in_pieces(encoder.as_mut(), &batch).await,
+            Encoding::Aside(aside) => {
+                let rows = batch.num_rows();
+                let out = self.encode(aside, Some(batch)).await?;
+                self.exchange.context.count_records(rows);
+                self.rows += rows as u64;
+                self.send_bytes(out).await
+            }
         }
-        let rows = batch.num_rows();
-        let work =
-            move |encoder: &mut dyn BatchEncoder, out: &mut Vec<u8>| encoder.encode(&batch, out);
-        let (encoder, out) = self.aside(encoder, work).await?;
-        self.exchange.context.count_records(rows);
-        self.rows += rows as u64;
-        self.send_bytes(out).await?;
-        Ok(encoder)
     }
 
-    /// Has an encoder do what takes long away from the threads that serve other requests.
-    async fn aside(
-        &self,
-        mut encoder: Encoder,
-        work: impl FnOnce(&mut dyn BatchEncoder, &mut Vec<u8>) -> Result<(), EncodeError>
-        + Send
-        + 'static,
-    ) -> Result<(Encoder, Vec<u8>), String> {
-        let work = move || {
-            let mut out = Vec::new();
-            let done = work(encoder.as_mut(), &mut out);
-            done.map(|()| (encoder, out))
-        };
-        let done = spawn_blocking(work);
-        let done = self.exchange.context.time_async(Stage::Encode, done).await;
-        let done = done.map_err(|error| error.to_string())?;
-        done.map_err(|error| error.to_string())
+    async fn encode(&self, aside: &Aside, batch: Option<RecordBatch>) -> Result<Vec<u8>, String> {
+        let encoded = aside.encode(batch);
+        self.exchange
+            .context
+            .time_async(Stage::Encode, encoded)
+            .await
     }
 
     async fn send_in_pieces(

@@ -26,8 +26,10 @@ pub(super) async fn build(
     let mut lent = Lent(Some(pool.get().await?));
     let client = lent.client()?;
     let schema = transition.from();
-    // Only as long as it takes, and waits for whoever reads or writes now.
-    let unbounded = "SET statement_timeout = 0; SET lock_timeout = 0";
+    // As long as it takes, and waits for whoever reads or writes now; on one processor, so that the
+    // others are left to them.
+    let unbounded = "SET statement_timeout = 0; SET lock_timeout = 0; \
+                     SET max_parallel_maintenance_workers = 0";
     run(client, schema, unbounded).await?;
     let mut built = Vec::new();
     let mut done = Ok(());
@@ -40,7 +42,8 @@ pub(super) async fn build(
     if done.is_err() {
         remove(client, schema, &built).await;
     }
-    let bounded = "RESET statement_timeout; RESET lock_timeout";
+    let bounded = "RESET statement_timeout; RESET lock_timeout; \
+                   RESET max_parallel_maintenance_workers";
     done.and(run(client, schema, bounded).await)?;
     lent.give_back();
     Ok(built)

@@ -15,12 +15,15 @@ use crate::copy::decode::BatchBuilder;
 use crate::error;
 use crate::options::Distribution;
 use crate::pool::Connection;
+use crate::reader;
 use crate::reader::source::{Fault, Source};
 use crate::sql::{Query, names, select};
 use crate::types;
 
 /// How many records are looked at together.
 const BATCH_RECORDS: usize = 8_192;
+/// From this estimate on records are not counted.
+const COUNTED_BELOW: u64 = 100_000;
 
 /// The way from one version to the next in one database.
 pub(super) struct Evolution {
@@ -62,12 +65,7 @@ impl Evolution {
         if !findings.is_empty() {
             return Err(StorageError::Incompatible(Box::new(findings)));
         }
-        let counted = client
-            .query_one(&format!("SELECT count(*) FROM {table}"), &[])
-            .await;
-        let records: i64 = counted
-            .and_then(|row| row.try_get(0))
-            .map_err(|error| error::of_schema(error, from))?;
+        let records = self.count(client).await?;
         let cast = |before, after| self.cast(before, after);
         let default = |after: usize| {
             let property = &to.schema().properties[after];
@@ -80,7 +78,7 @@ impl Evolution {
         let micros = u64::try_from(started.elapsed().as_micros());
         Ok(ChangeLog {
             steps: steps.to_owned(),
-            records: records.unsigned_abs(),
+            records,
             duration_micros: micros.unwrap_or(u64::MAX),
         })
     }
@@ -96,6 +94,21 @@ impl Evolution {
             return Err(StorageError::Unsupported(message.to_owned()));
         }
         Ok(())
+    }
+
+    /// How many records there are; about, where counting them would hold writers up for long.
+    async fn count(&self, client: &Connection) -> Result<u64, StorageError> {
+        let schema = self.transition.from();
+        let estimate = reader::estimate(client, self.distribution, schema).await?;
+        if let Some(estimate) = estimate.filter(|estimate| *estimate >= COUNTED_BELOW) {
+            return Ok(estimate);
+        }
+        let sql = format!("SELECT count(*) FROM {}", names::table(schema));
+        let counted = client.query_one(&sql, &[]).await;
+        let records: i64 = counted
+            .and_then(|row| row.try_get(0))
+            .map_err(|error| error::of_schema(error, schema))?;
+        Ok(records.unsigned_abs())
     }
 
     async fn run(&self, client: &Connection, statement: &str) -> Result<(), StorageError> {

@@ -72,9 +72,15 @@ const FIRST: Change = change(
     "{name: days_on_production, type: integer, maximum: 31}",
 );
 
-const CHANGES: [Change; 6] = [
+const CHANGES: [Change; 7] = [
     change(
-        "add property",
+        "add property, integer",
+        Class::Instant,
+        "properties:\n",
+        "properties:\n  - {name: revision, type: integer, default: 0}\n",
+    ),
+    change(
+        "add property, string",
         Class::Instant,
         "properties:\n",
         "properties:\n  - {name: remark, type: string, default: none so far}\n",
@@ -265,6 +271,7 @@ mod tests {
     #[test]
     fn each_change_is_the_step_that_it_says() {
         let words = [
+            "add_property",
             "add_property",
             "rename_property",
             "drop_constraint",

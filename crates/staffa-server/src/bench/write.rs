@@ -2,6 +2,7 @@
 
 mod bulk;
 mod create;
+mod grow;
 mod ingest;
 mod mix;
 mod update;
@@ -12,7 +13,7 @@ pub(super) use create::requests;
 pub(super) use ingest::ingest;
 
 /// Every scenario, in the order in which they run.
-pub(crate) const SCENARIOS: [Scenario; 6] = [
+pub(crate) const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "create",
         about: "single creates from many connections",
@@ -27,6 +28,11 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
         name: "ingest",
         about: "files of every format",
         run: ingest::run,
+    },
+    Scenario {
+        name: "grow",
+        about: "bulks of 5 GB into a schema that grows to 72 M records",
+        run: grow::run,
     },
     Scenario {
         name: "update",

@@ -1,11 +1,12 @@
-//! kill -9 while the records of a schema are written anew: after the next start the schema is
-//! wholly the one or the other, every record is there, and each index finds what a scan finds.
+//! kill -9 while a schema changes and right behind it: after the next start the schema is wholly
+//! the one or the other, every record is there, and each index finds what a scan finds.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::database::Database;
 use crate::kill::{random, setting};
@@ -181,6 +182,101 @@ fn run(arguments: &[&str]) {
     assert_eq!(ended(&server, &place)["state"], "succeeded");
     check(&server, [version + 1; 2], &mut state, "at the end");
     assert!(server.terminate().0.success());
+}
+
+/// The schema with so many properties more, which all have defaults.
+fn grown(more: u64) -> String {
+    let mut schema: Json = serde_json::from_str(&document(1)).unwrap();
+    let properties = schema["properties"].as_array_mut().unwrap();
+    for number in 1..=more {
+        properties
+            .push(json!({"name": format!("more_{number}"), "type": "string", "default": "d"}));
+    }
+    schema.to_string()
+}
+
+fn write(server: &Running, (method, target): (&str, &str), body: &str) -> Json {
+    let kind = match target.ends_with("/bulk") {
+        true => "application/x-ndjson",
+        false => "application/json",
+    };
+    let asked = request(method, target, &[("content-type", kind)], body.as_bytes());
+    let answer = send(&server.main, &asked).unwrap();
+    let text = answer.text();
+    assert!((200..300).contains(&answer.status), "{text}");
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Adds a property in each round, writes in every way at once behind it, and kills the server at
+/// some moment of the checkpoint that follows.
+#[test]
+fn writes_behind_an_added_property_outlive_a_kill() {
+    let seed = setting("STAFFA_TEST_KILL_SEED");
+    let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    println!("STAFFA_TEST_KILL_SEED={seed}");
+    let mut state = seed;
+    let app = TestApp::new();
+    let mut server = app.start(&["serve"]);
+    fill(&server);
+    // By number: the lot, which a change puts up.
+    let mut stored: BTreeMap<u64, u64> = (0..RECORDS).map(|n| (n, n / IN_A_LOT)).collect();
+    for round in 1..=setting("STAFFA_TEST_KILL_ROUNDS").unwrap_or(ROUNDS) {
+        write(&server, ("PUT", PATH), &grown(round));
+        let first = 1_000_000 * round;
+        let mut body = String::new();
+        for number in first..first + random(&mut state, 3_000) {
+            let _ = writeln!(body, r#"{{"number":{number},"lot":{round}}}"#);
+            stored.insert(number, round);
+        }
+        let single = first + 900_000;
+        let one = format!(r#"{{"number":{single},"lot":7,"more_{round}":"given"}}"#);
+        let made = write(&server, ("POST", "/api/v1/records/entries"), &one);
+        let place = format!("/api/v1/records/entries/{}", made["id"].as_str().unwrap());
+        write(&server, ("POST", "/api/v1/records/entries/bulk"), &body);
+        write(&server, ("PATCH", &place), r#"{"lot":8}"#);
+        stored.insert(single, 8);
+        let gone = random(&mut state, RECORDS / IN_A_LOT);
+        let target = format!("/api/v1/records/entries?filter[lot]={gone}&max_affected=100000");
+        write(&server, ("DELETE", &target), "");
+        stored.retain(|_, lot| *lot != gone);
+        let after = Duration::from_micros(random(&mut state, 400_000));
+        std::thread::sleep(after);
+        server.kill();
+        server = app.start(&["serve"]);
+        let label = format!("seed {seed}, round {round}, killed after {after:?}");
+        assert_eq!(get(&server, PATH)["version"], round + 1, "{label}");
+        check_grown(&server, &stored, round, &label);
+        for _ in 0..20 {
+            let lot = random(&mut state, RECORDS / IN_A_LOT);
+            let expected = stored.values().filter(|found| **found == lot).count() as u64;
+            let found = count(&server, &format!("filter[lot]={lot}"));
+            assert_eq!(found, expected, "{label}: lot {lot}");
+        }
+    }
+    assert!(server.terminate().0.success());
+}
+
+/// Every record, with the default of each property that was added, but for the one that was given.
+fn check_grown(server: &Running, stored: &BTreeMap<u64, u64>, added: u64, label: &str) {
+    let (status, lines) = server.get("/api/v1/records/entries/stream?shape=data");
+    assert_eq!(status, 200, "{label}: {lines}");
+    let mut found = BTreeMap::new();
+    for line in lines.lines() {
+        let data: Json = serde_json::from_str(line).unwrap();
+        let number = whole(&data["number"]);
+        found.insert(number, whole(&data["lot"]));
+        for property in 1..=added {
+            let given = number == 1_000_000 * property + 900_000;
+            let expected = if given { "given" } else { "d" };
+            assert_eq!(
+                data[format!("more_{property}")],
+                expected,
+                "{label}: {line}"
+            );
+        }
+    }
+    assert_eq!(found.len(), stored.len(), "{label}");
+    assert!(found == *stored, "{label}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod kill_change;
 mod killable;
 mod ledger;
 mod load;
+mod memory;
 mod own_writes;
 mod program;
 mod refusals;

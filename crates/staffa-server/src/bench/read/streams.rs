@@ -21,12 +21,6 @@ const FORMATS: [(&str, Option<RawFormat>, f64); 4] = [
 pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     let loaded = bed.loaded()?;
     for (format, raw_format, goal) in FORMATS {
-        let raw = match (&loaded.raw, raw_format) {
-            (Some(raw), Some(format)) => {
-                Some(per_second(float(loaded.rows), raw.copy_out(TABLE, format)?))
-            }
-            _ => None,
-        };
         let watch = Watch::start(&loaded.server);
         let transfer = download(loaded.server.address(), &stream(format, None), &mut |_| ())?;
         if transfer.answer.status != 200 {
@@ -36,9 +30,17 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
             ));
             continue;
         }
+        let usage = watch.finish();
+        // Not ahead of the stream: the disk is busy with its file for a while.
+        let raw = match (&loaded.raw, raw_format) {
+            (Some(raw), Some(format)) => {
+                Some(per_second(float(loaded.rows), raw.copy_out(TABLE, format)?))
+            }
+            _ => None,
+        };
         let rate = per_second(float(loaded.rows), transfer.total);
         let mut outcome = Outcome::new(format!("streams/{format}, all"), rate, "rows/s")
-            .costing(watch.finish())
+            .costing(usage)
             .moving(transfer.answer.body_bytes, transfer.total)
             .against("raw COPY TO a file", raw)
             .memory_at_most(64.0);
