@@ -5,7 +5,6 @@ mod evolve;
 mod literal;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
@@ -241,6 +240,9 @@ fn change_storage(
     schema: &SchemaSnapshot,
     work: impl FnOnce(&Link) -> Result<(), Fault>,
 ) -> Result<(), StorageError> {
+    if engine.wishes.is_any() {
+        checkpoint(engine, link);
+    }
     let mut transaction = Transaction::begin(link).map_err(|fault| engine.failed(fault))?;
     transaction
         .run(work)
@@ -276,9 +278,9 @@ fn commit(
 /// Empties the log around a change of the catalog. An open bulk session may hold it up; the
 /// maintenance thread makes it later.
 fn checkpoint(engine: &Engine, link: &Link) {
-    engine.checkpoint_wanted.store(false, Ordering::Release);
-    if let Err(error) = link.execute_batch("CHECKPOINT") {
-        engine.note(error.into(), "no checkpoint around a change of the catalog");
+    if let Err(fault) = engine.wishes.checkpoint(link) {
+        engine.wishes.make();
+        engine.note(fault, "no checkpoint around a change of the catalog");
     }
 }
 

@@ -21,6 +21,7 @@ use crate::options::Options;
 use crate::rows::Sources;
 use crate::sequence::Sequences;
 use crate::transaction::Committed;
+use crate::upkeep::Wishes;
 
 /// The database files that this process has open. A second instance on one file would
 /// corrupt its indexes, and the engine does not notice.
@@ -167,8 +168,8 @@ pub(crate) struct Engine {
     root_changed: Condvar,
     state: AtomicU8,
     full: AtomicBool,
-    /// Whether the log is to be emptied soon, however short it is.
-    pub(crate) checkpoint_wanted: AtomicBool,
+    /// Who wants the log emptied soon, however short it is.
+    pub(crate) wishes: Wishes,
     commits: AtomicU64,
     /// Counts what was written to each schema.
     pub(crate) sequences: Sequences,
@@ -192,7 +193,7 @@ impl Engine {
             root_changed: Condvar::new(),
             state: AtomicU8::new(READY),
             full: AtomicBool::new(false),
-            checkpoint_wanted: AtomicBool::new(false),
+            wishes: Wishes::default(),
             commits: AtomicU64::new(first_commit),
             sequences: Sequences::default(),
             schemas: RwLock::new(HashMap::new()),

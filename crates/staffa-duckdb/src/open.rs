@@ -294,8 +294,8 @@ const FAULT_SWITCHES: &str = ", 'debug_checkpoint_abort', 'debug_force_commit_fa
 #[cfg(not(test))]
 const FAULT_SWITCHES: &str = "";
 
-/// What the engine keeps numbers in that have no short decimal form: it saves them a tenth of their
-/// space, and takes half as much again to read them. The engine forgets this setting where it is
+/// What the engine keeps numbers in that have no short decimal form: it saves a file of them an
+/// eighth, and takes half as much again to read them. The engine forgets this setting where it is
 /// given with the others.
 const UNWANTED_COMPRESSION: &str = "alprd";
 

@@ -409,7 +409,7 @@ impl VTab for Rows {
 mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::Int64Type;
-    use staffa_domain::{SchemaSnapshot, Value};
+    use staffa_domain::{SchemaSnapshot, StampedBatch, Value};
     use staffa_testkit::{builders, schemas};
 
     use super::Sources;
@@ -435,6 +435,34 @@ mod tests {
         let sql = Sql::new(format!("SELECT count(*) FROM {}", names::table(schema)));
         let found = sql.fetch(link).unwrap();
         found[0].column(0).as_primitive::<Int64Type>().value(0)
+    }
+
+    #[test]
+    fn several_batches_are_one_statement() {
+        let link = Link::in_memory();
+        let sources = Sources::default();
+        let schema = schemas::orders();
+        make_table(&link, &schema);
+        let batch = |first: u64, rows: usize| {
+            let mut values = vec![Value::Null; schema.schema().properties.len()];
+            values[0] = Value::String("A".to_owned());
+            builders::numbered(&schema, first, &vec![values; rows])
+        };
+        let batches = [
+            batch(1, 3_000),
+            batch(1, 0),
+            batch(5_000, 1),
+            batch(6_000, 2_048),
+        ];
+        let records = || batches.iter().map(StampedBatch::records);
+        sources.append(&link, &schema, records()).unwrap();
+        assert_eq!(count(&link, &schema), 5_049);
+        // Nothing is left over, not even where a statement fails.
+        link.execute_batch("BEGIN; SELECT failing").unwrap_err();
+        sources.append(&link, &schema, records()).unwrap_err();
+        link.execute_batch("ROLLBACK").unwrap();
+        sources.append(&link, &schema, records().take(1)).unwrap();
+        assert_eq!(count(&link, &schema), 8_049);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::engine::{Engine, LOOK_PERIOD};
 use checkpoint::Checkpoints;
 
-pub(crate) use checkpoint::wal_bytes;
+pub(crate) use checkpoint::{Wishes, wal_bytes};
 
 /// The thread's other end.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use arrow_array::{Array, RecordBatch};
 use async_trait::async_trait;
 use futures_util::stream;
 use tokio::sync::mpsc;
-use tokio_postgres::CancelToken;
 use tokio_postgres::types::Type;
+use tokio_postgres::{CancelToken, Row};
 
 use staffa_domain::ports::{RecordReader, RecordStream};
 use staffa_domain::query::Aggregate;
@@ -25,7 +25,7 @@ use crate::monitor::Health;
 use crate::options::Distribution;
 use crate::point::Points;
 use crate::pool::{Connection, Pool};
-use crate::sql::{self, Query};
+use crate::sql::{self, Query, names};
 use source::{Fault, Source};
 
 /// Up to here an answer is a page: read whole, on a connection for short reads.
@@ -205,7 +205,11 @@ impl Reader {
     }
 }
 
-/// The planner's own estimate of the number of records; none where it has none.
+/// How many records are certainly there before a guess by the size of a table is taken.
+const GUESSED_FROM: u64 = 100_000;
+
+/// The planner's own estimate of the number of records; none where they are few and nobody has
+/// counted them yet.
 pub(crate) async fn estimate(
     client: &Connection,
     distribution: Distribution,
@@ -227,10 +231,43 @@ pub(crate) async fn estimate(
             schema: name.to_owned(),
         });
     };
-    let estimate: i64 = row.try_get(0).map_err(error::plain)?;
-    Ok(u64::try_from(estimate)
-        .ok()
-        .filter(|estimate| *estimate > 0))
+    let counted: i64 = row.try_get(0).map_err(error::plain)?;
+    // What was counted once, scaled to the size of today; or a guess from the size alone.
+    let table = names::table(schema);
+    let plan = ask(client, schema, &format!("EXPLAIN SELECT 1 FROM {table}")).await?;
+    let plan: Option<String> = plan
+        .map(|row| row.try_get(0))
+        .transpose()
+        .map_err(error::plain)?;
+    let planned = plan.as_deref().and_then(planned_rows);
+    if counted > 0 || planned.is_none_or(|rows| rows < GUESSED_FROM) {
+        return Ok(planned.filter(|_| counted > 0));
+    }
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {GUESSED_FROM}) AS some");
+    let there = ask(client, schema, &sql).await?;
+    let there: Option<i64> = there
+        .map(|row| row.try_get(0))
+        .transpose()
+        .map_err(error::plain)?;
+    Ok(planned.filter(|_| there.is_some_and(|rows| rows.unsigned_abs() >= GUESSED_FROM)))
+}
+
+/// The first row of an answer.
+async fn ask(
+    client: &Connection,
+    schema: &SchemaSnapshot,
+    sql: &str,
+) -> Result<Option<Row>, StorageError> {
+    let rows = client.query_typed(sql, &[]).await;
+    let rows = rows.map_err(|error| error::of_schema(error, schema))?;
+    Ok(rows.into_iter().next())
+}
+
+/// The number of rows that a line of a plan expects.
+fn planned_rows(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(" rows=")?;
+    let (rows, _) = rest.split_once(' ')?;
+    rows.parse().ok()
 }
 
 enum Ended {
@@ -309,5 +346,18 @@ impl Drop for Lease {
             self.connector.cancel(self.token.clone());
             client.discard();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::planned_rows;
+
+    #[test]
+    fn the_rows_of_a_plan_are_read_from_its_first_line() {
+        let line = "Seq Scan on notes  (cost=0.00..96178.00 rows=4987500 width=4)";
+        assert_eq!(planned_rows(line), Some(4_987_500));
+        assert_eq!(planned_rows("Seq Scan on notes"), None);
+        assert_eq!(planned_rows("(cost=1..2 rows=many width=4)"), None);
     }
 }

@@ -2,7 +2,6 @@
 //! catalog's own entry.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arrow_array::cast::AsArray;
@@ -32,8 +31,7 @@ pub(super) fn evolve(
     engine.check_schema(from)?;
     let transition = Transition::between(from, to);
     let is_light = is_light(&transition);
-    let is_mixed = transition.changes_layout() || engine.checkpoint_wanted.load(Ordering::Acquire);
-    if !is_light && is_mixed {
+    if !is_light && (transition.changes_layout() || engine.wishes.is_any()) {
         // Definitions and data in one log are where replay has had faults.
         checkpoint(engine, link);
     }
@@ -62,7 +60,7 @@ pub(super) fn evolve(
     if is_light {
         // Its checkpoint may take longer than itself, and writes go on beside the one of the
         // maintenance thread.
-        engine.checkpoint_wanted.store(true, Ordering::Release);
+        engine.wishes.make();
     } else {
         checkpoint(engine, link);
     }

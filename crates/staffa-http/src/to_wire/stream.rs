@@ -1,6 +1,7 @@
 //! Records as a stream: encoded by a task of its own, handed to the connection through a
 //! short queue. It is complete, or it ends visibly broken.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,7 +14,6 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use staffa_app::{Error, Stage, StreamView};
@@ -142,11 +142,11 @@ enum Encoding {
 }
 
 impl Encoding {
-    fn new(format: OutputFormat, encoder: Encoder) -> Self {
+    fn new(format: OutputFormat, encoder: Encoder) -> io::Result<Self> {
         if format.writes_groups() {
-            Self::Aside(Aside::start(encoder))
+            Aside::start(encoder).map(Self::Aside)
         } else {
-            Self::Here(encoder)
+            Ok(Self::Here(encoder))
         }
     }
 }
@@ -162,9 +162,9 @@ type Turn = (
 );
 
 impl Aside {
-    fn start(mut encoder: Encoder) -> Self {
+    fn start(mut encoder: Encoder) -> io::Result<Self> {
         let (turns, mut inbox) = mpsc::channel::<Turn>(1);
-        spawn_blocking(move || {
+        let work = move || {
             while let Some((batch, answer)) = inbox.blocking_recv() {
                 let mut out = Vec::new();
                 let done = match batch {
@@ -174,8 +174,11 @@ impl Aside {
                 // Nobody waits for it where the client has gone.
                 let _ = answer.send(done.map(|()| out));
             }
-        });
-        Self(turns)
+        };
+        // Not one of those that other work waits for: a slow client has it for long.
+        let thread = std::thread::Builder::new().name("staffa-encode".to_owned());
+        thread.spawn(work)?;
+        Ok(Self(turns))
     }
 
     /// The bytes of a batch, or of the end.
@@ -225,7 +228,8 @@ impl Task {
             .start(&mut head)
             .map_err(|error| error.to_string())?;
         self.send_bytes(head).await?;
-        let mut encoding = Encoding::new(self.form.format, encoder);
+        let encoding = Encoding::new(self.form.format, encoder);
+        let mut encoding = encoding.map_err(|error| error.to_string())?;
         let mut next = first;
         while let Some(batch) = next {
             self.send_batch(&mut encoding, batch).await?;
@@ -236,9 +240,10 @@ impl Task {
                 .await;
             next = more.transpose().map_err(|error| format!("{error:?}"))?;
         }
-        let mut tail = match &mut encoding {
-            Encoding::Aside(aside) => self.encode(aside, None).await?,
-            Encoding::Here(encoder) => {
+        // The thread ends with the encoder, however long the client takes for the rest.
+        let mut tail = match encoding {
+            Encoding::Aside(aside) => self.encode(&aside, None).await?,
+            Encoding::Here(mut encoder) => {
                 let mut tail = Vec::new();
                 let done = encoder.finish(&mut tail);
                 done.map_err(|error| error.to_string())?;
