@@ -169,13 +169,22 @@ pub trait RecordWriter: Debug + Send + Sync + 'static {
     async fn execute(&self, operations: Vec<Operation>) -> Result<Outcome, StorageError>;
 }
 
+/// How many batches a session may have taken, the one that is being appended included, before it says
+/// what became of the first: whoever must look at a refused one again keeps so many.
+pub const SESSION_BATCHES_MAX: usize = 10;
+
+/// Fewer records than this are counted wherever a person is told how many there are: an estimate is
+/// not worth its error then.
+pub const COUNTED_BELOW: u64 = 100_000;
+
 /// One atomic write of many batches. At `commit` every record becomes visible and is
 /// durable; before it, none. Dropping it at any point leaves nothing behind and neither
 /// blocks nor waits. After an error only dropping is allowed.
 #[async_trait]
 pub trait WriteSession: Debug + Send {
     /// Takes a batch. It may answer before the engine has seen it; an error found later
-    /// comes at the next call, at the latest from `commit`.
+    /// comes at a later call, at most [`SESSION_BATCHES_MAX`] batches after the one that it is
+    /// about, at the latest from `commit`.
     async fn append(&mut self, batch: StampedBatch) -> Result<(), StorageError>;
 
     /// Says what the commit will answer, but for its number; no batch is taken after it. What

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use staffa_domain::error::Unavailable;
-use staffa_domain::ports::{RecordWriter, WriteSession};
+use staffa_domain::ports::{RecordWriter, SESSION_BATCHES_MAX, WriteSession};
 use staffa_domain::{
     OnRefusal, Operation, Outcome, RecordId, Refusals, SchemaSnapshot, StampedBatch, StorageError,
     WriteMode, WriteOptions, WriteReceipt,
@@ -31,6 +31,8 @@ const BATCHES_WAITING: usize = 6;
 /// How many batches go into the engine by one statement at most: each costs a plan, and some
 /// hundred microseconds in which its threads wait for each other.
 const BATCHES_AT_ONCE: usize = 3;
+// Those in a statement, those that wait, and the one that waits to.
+const _: () = assert!(BATCHES_AT_ONCE + BATCHES_WAITING < SESSION_BATCHES_MAX);
 
 /// The writer port.
 #[derive(Debug)]
@@ -274,9 +276,7 @@ impl Load {
             match command {
                 Command::Append(batch) => {
                     let mut batches = vec![batch];
-                    if self.goes_straight() {
-                        ahead = take_waiting(&mut inbox, &mut batches);
-                    }
+                    ahead = take_waiting(&mut inbox, &mut batches);
                     let result = transaction.run(|link| self.take(link, &batches));
                     match result {
                         Ok(Ok(())) => {}

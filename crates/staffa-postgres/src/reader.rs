@@ -10,10 +10,10 @@ use arrow_array::{Array, RecordBatch};
 use async_trait::async_trait;
 use futures_util::stream;
 use tokio::sync::mpsc;
-use tokio_postgres::types::Type;
-use tokio_postgres::{CancelToken, Row};
+use tokio_postgres::CancelToken;
+use tokio_postgres::types::{FromSqlOwned, Type};
 
-use staffa_domain::ports::{RecordReader, RecordStream};
+use staffa_domain::ports::{COUNTED_BELOW, RecordReader, RecordStream};
 use staffa_domain::query::Aggregate;
 use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, StorageError};
 
@@ -205,9 +205,6 @@ impl Reader {
     }
 }
 
-/// How many records are certainly there before a guess by the size of a table is taken.
-const GUESSED_FROM: u64 = 100_000;
-
 /// The planner's own estimate of the number of records; none where they are few and nobody has
 /// counted them yet.
 pub(crate) async fn estimate(
@@ -219,9 +216,9 @@ pub(crate) async fn estimate(
         // The coordinator's own part of the table is empty.
         return Ok(None);
     }
+    let name = schema.name();
     let sql = "SELECT reltuples::bigint FROM pg_class \
                WHERE relname = $1 AND relnamespace = 'records'::regnamespace";
-    let name = schema.name();
     let rows = client
         .query_typed(sql, &[(&name, Type::TEXT)])
         .await
@@ -232,35 +229,35 @@ pub(crate) async fn estimate(
         });
     };
     let counted: i64 = row.try_get(0).map_err(error::plain)?;
-    // What was counted once, scaled to the size of today; or a guess from the size alone.
+    // What was counted once, scaled to the size of today; else a guess from the size alone.
     let table = names::table(schema);
-    let plan = ask(client, schema, &format!("EXPLAIN SELECT 1 FROM {table}")).await?;
-    let plan: Option<String> = plan
-        .map(|row| row.try_get(0))
-        .transpose()
-        .map_err(error::plain)?;
-    let planned = plan.as_deref().and_then(planned_rows);
-    if counted > 0 || planned.is_none_or(|rows| rows < GUESSED_FROM) {
-        return Ok(planned.filter(|_| counted > 0));
+    let plan: Option<String> =
+        first(client, schema, &format!("EXPLAIN SELECT 1 FROM {table}")).await?;
+    let Some(planned) = plan.as_deref().and_then(planned_rows) else {
+        return Ok(None);
+    };
+    if counted > 0 {
+        return Ok(Some(planned));
     }
-    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {GUESSED_FROM}) AS some");
-    let there = ask(client, schema, &sql).await?;
-    let there: Option<i64> = there
-        .map(|row| row.try_get(0))
-        .transpose()
-        .map_err(error::plain)?;
-    Ok(planned.filter(|_| there.is_some_and(|rows| rows.unsigned_abs() >= GUESSED_FROM)))
+    if planned < COUNTED_BELOW {
+        return Ok(None);
+    }
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {COUNTED_BELOW}) AS seen");
+    let there: Option<i64> = first(client, schema, &sql).await?;
+    let is_true = there.is_some_and(|records| records.unsigned_abs() >= COUNTED_BELOW);
+    Ok(is_true.then_some(planned))
 }
 
-/// The first row of an answer.
-async fn ask(
+/// The first value of the first row of an answer.
+async fn first<T: FromSqlOwned>(
     client: &Connection,
     schema: &SchemaSnapshot,
     sql: &str,
-) -> Result<Option<Row>, StorageError> {
+) -> Result<Option<T>, StorageError> {
     let rows = client.query_typed(sql, &[]).await;
     let rows = rows.map_err(|error| error::of_schema(error, schema))?;
-    Ok(rows.into_iter().next())
+    let value = rows.first().map(|row| row.try_get(0));
+    value.transpose().map_err(error::plain)
 }
 
 /// The number of rows that a line of a plan expects.

@@ -10,7 +10,7 @@ use arrow_array::{RecordBatch, new_null_array};
 use staffa_codec::decode::piece_bytes;
 use staffa_domain::batch::bytes_of;
 use staffa_domain::error::UniqueViolation;
-use staffa_domain::ports::WriteSession;
+use staffa_domain::ports::{SESSION_BATCHES_MAX, WriteSession};
 use staffa_domain::{
     DecodedBatch, Given, OnRefusal, Operation, RecordError, RecordId, Refusal, RefusalReason,
     SchemaSnapshot, StampedBatch, StorageError, ValidBatch, WriteMode, WriteOptions, WriteReceipt,
@@ -22,9 +22,6 @@ use crate::context::{Context, Stage};
 use crate::error::Error;
 use crate::memory::Share;
 use crate::once::{Done, Once, Told};
-
-/// How many batches a session takes before it says what became of the first.
-const BATCHES_AHEAD: usize = 10;
 
 /// What a sink does with records and their errors.
 #[derive(Debug, Clone)]
@@ -329,7 +326,7 @@ impl<'a> Sink<'a> {
         };
         if self.ends_at_one() {
             self.recent.push_back(batch.clone());
-            if self.recent.len() > BATCHES_AHEAD {
+            if self.recent.len() > SESSION_BATCHES_MAX {
                 self.recent.pop_front();
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use staffa_domain::ports::RecordReader;
+use staffa_domain::ports::{COUNTED_BELOW, RecordReader};
 use staffa_domain::{Count, SchemaSnapshot};
 
 use crate::context::{Context, Stage};
@@ -17,9 +17,6 @@ pub struct SchemaView {
     /// Its records now.
     pub record_count: Count,
 }
-
-/// An estimate below this is not worth its error: so few records are counted at once.
-const COUNTED_BELOW: u64 = 100_000;
 
 /// How many records a schema has, for a person: exactly, unless they are many and the engine has
 /// an estimate.

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use duckdb::Connection;
 use staffa_domain::batch::record_id;
+use staffa_domain::change::{next_version, plan as plan_change};
 use staffa_domain::ports::{SchemaCatalog as _, SchemaChange};
 use staffa_domain::query::{Comparison, Test};
-use staffa_domain::{Field, Filter, PropertyType, RecordQuery, SchemaSnapshot, Value};
+use staffa_domain::{
+    Field, Filter, PropertyName, PropertyType, RecordQuery, Schema, SchemaSnapshot, Value,
+};
 use staffa_testkit::schemas::SchemaBuilder;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -19,6 +22,10 @@ use crate::open::open_engine;
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::sql::{Sql, names, select};
+use crate::upkeep::wal_bytes;
+
+/// A change of a document.
+type Edit = fn(&mut Schema);
 
 fn orders() -> Arc<SchemaSnapshot> {
     SchemaBuilder::new("orders")
@@ -134,4 +141,52 @@ async fn the_catalog_is_read_while_a_change_is_under_way() {
     end.send(()).unwrap();
     change.await.unwrap().unwrap();
     assert_eq!(catalog.load().await.unwrap()[0].version, 2);
+}
+
+/// Nobody looks after this engine, so that a wish stands until a change makes its own checkpoint.
+#[tokio::test]
+async fn only_light_changes_leave_their_checkpoint_to_others() {
+    let folder = TempDir::new().unwrap();
+    let engine = open_engine(Options::new(folder.path())).unwrap();
+    let lane = Arc::new(Lane::start(&engine).unwrap());
+    let pool = Arc::new(Pool::start(&engine, "catalog", 1).unwrap());
+    let catalog = Catalog::new(Arc::clone(&engine), lane, pool);
+    let (mut schema, document) = (orders(), "the first".to_owned());
+    let to = Arc::clone(&schema);
+    let created = catalog.apply(SchemaChange::Create { to, document }).await;
+    created.unwrap();
+    assert!(!engine.wishes.is_any());
+    let added = |schema: &mut Schema| {
+        let mut property = schema.properties[1].clone();
+        (property.name, property.indexed) = (PropertyName::new("added").unwrap(), false);
+        property.default = Some(Value::Integer(7));
+        schema.properties.push(property);
+    };
+    let unindexed = |schema: &mut Schema| schema.properties[1].indexed = false;
+    let dropped = |schema: &mut Schema| drop(schema.properties.pop());
+    let steps: [(Edit, bool); 4] = [
+        (added, true),
+        (unindexed, false),
+        (dropped, false),
+        (added, true),
+    ];
+    for (change, is_light) in steps {
+        let mut to = schema.schema().clone();
+        change(&mut to);
+        let steps = plan_change(schema.schema(), &to).unwrap();
+        let to = Arc::new(next_version(&schema, &to, &steps));
+        let evolve = SchemaChange::Evolve {
+            from: Arc::clone(&schema),
+            to: Arc::clone(&to),
+            document: format!("version {}", to.version()),
+            steps: String::new(),
+        };
+        catalog.apply(evolve).await.unwrap();
+        let left = (engine.wishes.is_any(), wal_bytes(&engine) > 0);
+        assert_eq!(left, (is_light, is_light), "version {}", to.version());
+        schema = to;
+    }
+    let dropped = SchemaChange::Drop { from: schema };
+    catalog.apply(dropped).await.unwrap();
+    assert!(!engine.wishes.is_any(), "the schema was dropped");
 }

@@ -124,3 +124,48 @@ fn suspect<'b>(
         proven: stored || second.is_some(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use staffa_domain::{StampedBatch, StorageError};
+    use staffa_testkit::{builders, row, schemas};
+
+    use super::locate;
+    use crate::catalog::make_storage;
+    use crate::engine::Link;
+
+    /// Of the records 0 to 4 in two batches, the one that is told of.
+    fn told(stored: Option<&str>, references: [&str; 4]) -> Option<u64> {
+        let (link, schema) = (Link::in_memory(), schemas::orders());
+        let settings = "SET arrow_lossless_conversion = true; CREATE SCHEMA records";
+        link.execute_batch(settings).unwrap();
+        make_storage(&link, &schema).unwrap();
+        let batch = |first, of: &[&str]| {
+            let rows = of.iter().map(|reference| row! { reference: *reference });
+            builders::batch(&schema, first, rows.collect())
+        };
+        if let Some(stored) = stored {
+            let before = batch(100, &[stored]);
+            link.append(&schema, [before.records()]).unwrap();
+        }
+        let batches = [batch(0, &references[..2]), batch(2, &references[2..])];
+        let records = batches.iter().map(StampedBatch::records);
+        let fault = link.append(&schema, records).unwrap_err();
+        match locate(&link, &batches, &fault.text) {
+            StorageError::UniqueViolation { violation } => violation.index,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_value_that_comes_twice_is_that_of_the_second_in_whichever_batch() {
+        assert_eq!(told(None, ["a", "b", "c", "a"]), Some(3));
+        assert_eq!(told(None, ["a", "a", "b", "c"]), Some(1));
+    }
+
+    #[test]
+    fn a_value_that_is_stored_is_that_of_the_first() {
+        assert_eq!(told(Some("c"), ["a", "b", "c", "d"]), Some(2));
+        assert_eq!(told(Some("b"), ["a", "b", "c", "b"]), Some(1));
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use staffa_domain::batch::record_id;
 use staffa_domain::change::{EXAMPLES_MAX, Incompatible, UniqueQuestion};
-use staffa_domain::ports::ChangeLog;
+use staffa_domain::ports::{COUNTED_BELOW, ChangeLog};
 use staffa_domain::{PropertyType, RecordQuery, SchemaSnapshot, StorageError, Transition};
 
 use super::ddl;
@@ -22,8 +22,6 @@ use crate::types;
 
 /// How many records are looked at together.
 const BATCH_RECORDS: usize = 8_192;
-/// From this estimate on records are not counted.
-const COUNTED_BELOW: u64 = 100_000;
 
 /// The way from one version to the next in one database.
 pub(super) struct Evolution {

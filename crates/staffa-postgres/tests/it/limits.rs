@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use staffa_domain::ports::SchemaChange;
-use staffa_domain::{Operation, StorageError};
+use staffa_domain::{Operation, PropertyType, StorageError};
 use staffa_testkit::builders::batch;
 use staffa_testkit::conformance::support::{create, execute};
 use staffa_testkit::row;
-use staffa_testkit::schemas::orders;
+use staffa_testkit::schemas::{SchemaBuilder, orders};
 
 use crate::harness::with_database;
 
@@ -56,5 +56,30 @@ fn a_table_made_anew_is_served_through_old_connections() {
                 .await
                 .expect("a drop");
         }
+    });
+}
+
+/// By its size alone the table looks as if it had a hundred thousand.
+#[test]
+fn few_large_records_are_not_guessed_to_be_many() {
+    with_database(async |storage, database| {
+        let schema = SchemaBuilder::new("notes")
+            .optional("text", PropertyType::String)
+            .snapshot();
+        create(&storage, &schema).await;
+        let client = database.connect().await;
+        // So that nobody analyzes it meanwhile.
+        let settings = "ALTER TABLE records.notes SET (autovacuum_enabled = false)";
+        client.batch_execute(settings).await.expect("a setting");
+        let text = "x".repeat(1_500);
+        for first in (0..8_000).step_by(1_000) {
+            let rows = (first..first + 1_000).map(|n| row! { text: format!("{n} {text}") });
+            let given = batch(&schema, first, rows.collect());
+            execute(&storage, vec![Operation::Create(given)])
+                .await
+                .expect("a write");
+        }
+        let count = storage.reader.count(&schema, None, false).await;
+        assert_eq!(count.expect("a count").records, 8_000);
     });
 }

@@ -27,12 +27,12 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     let rows = bed.args().rows_or(12_000_000);
     let file = bed.ndjson(rows)?;
     for (schema, indexed_bytes) in [(APPEND, 0), (PLAIN, INDEXED_BYTES)] {
-        let server = server(bed, rows * indexed_bytes)?;
+        let server = start(bed, rows * indexed_bytes)?;
         let outcome = bulk(&server, "alone", schema, (&file, rows))?;
         bed.keep(outcome.memory_at_most(RISE_MAX_MB + float(rows * indexed_bytes) / 1e6));
         drop(server);
 
-        let server = self::server(bed, (BULKS_AHEAD + 1) * rows * indexed_bytes)?;
+        let server = start(bed, (BULKS_AHEAD + 1) * rows * indexed_bytes)?;
         let mut into_empty = None;
         for stored in (0..=BULKS_AHEAD).map(|bulk| bulk * rows) {
             let outcome = bulk(&server, &format!("{stored} there"), schema, (&file, rows))?;
@@ -51,7 +51,7 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
 }
 
 /// A server whose engine has little memory, beside so many bytes of indexes.
-fn server(bed: &mut Bed<'_>, indexed_bytes: u64) -> anyhow::Result<Server> {
+fn start(bed: &mut Bed<'_>, indexed_bytes: u64) -> anyhow::Result<Server> {
     if bed.args().is_on_postgres() {
         return bed.server();
     }
