@@ -229,23 +229,29 @@ pub(crate) async fn estimate(
         });
     };
     let counted: i64 = row.try_get(0).map_err(error::plain)?;
-    // What was counted once, scaled to the size of today; else a guess from the size alone.
+    if counted <= 0 {
+        return guess(client, schema).await;
+    }
+    // Scaled to the size of today.
+    let plan = format!("EXPLAIN SELECT 1 FROM {}", names::table(schema));
+    let plan: Option<String> = first(client, schema, &plan).await?;
+    Ok(plan.as_deref().and_then(planned_rows))
+}
+
+/// How many pages of a table are looked into for how full all are.
+const PAGES_SEEN: u64 = 64;
+
+/// What the size of a table and its first pages say of its records, where they are many. The
+/// planner's own guess goes by the types of the columns, and texts are of any length.
+async fn guess(client: &Connection, schema: &SchemaSnapshot) -> Result<Option<u64>, StorageError> {
     let table = names::table(schema);
-    let plan: Option<String> =
-        first(client, schema, &format!("EXPLAIN SELECT 1 FROM {table}")).await?;
-    let Some(planned) = plan.as_deref().and_then(planned_rows) else {
-        return Ok(None);
-    };
-    if counted > 0 {
-        return Ok(Some(planned));
-    }
-    if planned < COUNTED_BELOW {
-        return Ok(None);
-    }
-    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {COUNTED_BELOW}) AS seen");
-    let there: Option<i64> = first(client, schema, &sql).await?;
-    let is_true = there.is_some_and(|records| records.unsigned_abs() >= COUNTED_BELOW);
-    Ok(is_true.then_some(planned))
+    let sql = format!(
+        "SELECT count(*) * (pg_relation_size('{table}') / current_setting('block_size')::bigint) \
+         / {PAGES_SEEN} FROM {table} WHERE ctid < '({PAGES_SEEN},0)'"
+    );
+    let records: Option<i64> = first(client, schema, &sql).await?;
+    let records = records.map(i64::unsigned_abs);
+    Ok(records.filter(|records| *records >= COUNTED_BELOW))
 }
 
 /// The first value of the first row of an answer.

@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use staffa_domain::ports::SchemaChange;
-use staffa_domain::{Operation, PropertyType, StorageError};
+use staffa_domain::{Operation, PropertyType, SchemaSnapshot, StorageError};
 use staffa_testkit::builders::batch;
 use staffa_testkit::conformance::support::{create, execute};
 use staffa_testkit::row;
 use staffa_testkit::schemas::{SchemaBuilder, orders};
 
 use crate::harness::with_database;
+
+fn notes() -> Arc<SchemaSnapshot> {
+    SchemaBuilder::new("notes")
+        .optional("text", PropertyType::String)
+        .snapshot()
+}
 
 #[test]
 fn what_an_index_cannot_hold_is_unsupported() {
@@ -63,9 +69,7 @@ fn a_table_made_anew_is_served_through_old_connections() {
 #[test]
 fn few_large_records_are_not_guessed_to_be_many() {
     with_database(async |storage, database| {
-        let schema = SchemaBuilder::new("notes")
-            .optional("text", PropertyType::String)
-            .snapshot();
+        let schema = notes();
         create(&storage, &schema).await;
         let client = database.connect().await;
         // So that nobody analyzes it meanwhile.
@@ -81,5 +85,24 @@ fn few_large_records_are_not_guessed_to_be_many() {
         }
         let count = storage.reader.count(&schema, None, false).await;
         assert_eq!(count.expect("a count").records, 8_000);
+    });
+}
+
+/// From its first pages, which are as full as the others.
+#[test]
+fn many_records_that_nobody_counted_are_guessed() {
+    with_database(async |storage, database| {
+        let schema = notes();
+        create(&storage, &schema).await;
+        let client = database.connect().await;
+        let fill = "ALTER TABLE records.notes SET (autovacuum_enabled = false); \
+             INSERT INTO records.notes \
+             SELECT gen_random_uuid(), now(), now(), 1, repeat('x', 1 + n % 40) \
+             FROM generate_series(1, 150000) AS n";
+        client.batch_execute(fill).await.expect("records");
+        let count = storage.reader.count(&schema, None, false).await;
+        let count = count.expect("a count");
+        assert!(!count.exact);
+        assert!((140_000..160_000).contains(&count.records), "{count:?}");
     });
 }
