@@ -258,10 +258,12 @@ fn commit(
     transaction: Transaction<'_>,
     (schema, changes_layout): (&SchemaSnapshot, bool),
 ) -> Result<(), StorageError> {
-    match engine.commit_change(schema, changes_layout, || transaction.commit()) {
+    let writing = engine.sequences.begin([(schema.name(), Touched::Any)]);
+    let committed = engine.commit_change(schema, changes_layout, || transaction.commit());
+    drop(writing);
+    match committed {
         Ok(committed) => {
             engine.committed(committed);
-            engine.sequences.advance(schema.name(), Touched::Any);
         }
         Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {
             return Err(StorageError::Conflict);

@@ -88,7 +88,8 @@ impl Link {
         Self::new(connection, Arc::new(claim))
     }
 
-    fn another(&self) -> Result<Self, Fault> {
+    /// Another connection to the same instance.
+    pub(crate) fn another(&self) -> Result<Self, Fault> {
         let connection = self.connection.try_clone()?;
         Ok(Self::new(connection, Arc::clone(&self.claim)))
     }

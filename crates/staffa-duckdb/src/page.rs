@@ -3,8 +3,10 @@
 //! The engine keeps no order but that of the file, so a page asked for in so many words looks at
 //! every record, and with an offset sorts all of them. Fences, which are values that divide an
 //! order into short stretches, say about where a page lies. They are guesses: what a page holds
-//! is always the engine's answer, and where a guess turns out wrong the whole is looked at.
+//! is always the engine's answer, and where a guess turns out wrong the whole is looked at. And
+//! one look serves for the pages that follow, as long as nobody writes.
 
+mod ahead;
 mod fence;
 mod place;
 #[cfg(test)]
@@ -21,35 +23,91 @@ use staffa_domain::{Field, RecordId, RecordQuery, Value};
 
 use crate::engine::Link;
 use crate::error::Fault;
+use crate::sequence::Sequences;
 use crate::sql::select::{self, Bounds};
 use crate::transaction::Transaction;
 
-pub(crate) use fence::Fences;
-use fence::Ladder;
+use ahead::ReadAhead;
+use fence::{Fences, Ladder};
 
 /// Up to how many records are found by the columns of the order alone and then fetched by id.
 const IDS_MAX: u64 = 200;
 
-/// The records of a page, in order, from one snapshot.
-pub(crate) fn fetch(
-    link: &Link,
-    fences: &Fences,
-    query: &RecordQuery,
-) -> Result<Vec<RecordBatch>, Fault> {
-    let is_deep = query.offset >= fences.sizes.deep_offset;
-    let Some(ladder) = ladder(link, fences, query, is_deep)? else {
-        return select::records(query).fetch_within(link, query.bytes_max);
-    };
-    let mut snapshot = Transaction::begin(link)?;
-    snapshot.run(|connection| {
-        let bounds = place::find(connection, query, &ladder, is_deep)?;
-        if let Some(bounds) = bounds
-            && let Some(page) = within(connection, query, &bounds)?
-        {
+/// What is known of orders, so that a page costs less than a look at everything.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    fences: Fences,
+    ahead: ReadAhead,
+}
+
+impl Pages {
+    /// The records of a page, in order, from one snapshot.
+    pub(crate) fn fetch(
+        &self,
+        link: &Link,
+        sequences: &Sequences,
+        query: &RecordQuery,
+    ) -> Result<Vec<RecordBatch>, Fault> {
+        let at = || sequences.of_resting(query.schema.name());
+        if let Some(page) = self.known(link, &at, query)? {
             return Ok(page);
         }
-        select::records(query).fetch_within(connection, query.bytes_max)
-    })
+        let is_deep = query.offset >= self.fences.sizes.deep_offset;
+        let ladder = ladder(link, &self.fences, query, is_deep)?;
+        if ladder.is_none() && !self.looks_without_fences(link, query)? {
+            return select::records(query).fetch_within(link, query.bytes_max);
+        }
+        let commit = at();
+        let keep = |found: &[RecordBatch], is_end| match commit {
+            Some(commit) if at() == Some(commit) => self.ahead.keep(query, commit, found, is_end),
+            _ => Ok(()),
+        };
+        let mut snapshot = Transaction::begin(link)?;
+        snapshot.run(|connection| {
+            let look = self.ahead.widened(query);
+            let guess = match &ladder {
+                Some(ladder) => place::find(connection, &look, ladder, is_deep)?,
+                None => None,
+            };
+            if let Some(bounds) = guess
+                && let Some(page) = within(connection, (query, &look), &bounds, keep)?
+            {
+                return Ok(page);
+            }
+            if ahead::is_of_use(query)
+                && let Some(page) = within(connection, (query, &look), &Bounds::of(query), keep)?
+            {
+                return Ok(page);
+            }
+            select::records(query).fetch_within(connection, query.bytes_max)
+        })
+    }
+
+    /// The page, if a look at an earlier one found its ids and nobody has written since.
+    fn known(
+        &self,
+        link: &Link,
+        at: impl Fn() -> Option<u64>,
+        query: &RecordQuery,
+    ) -> Result<Option<Vec<RecordBatch>>, Fault> {
+        let Some(commit) = at() else {
+            return Ok(None);
+        };
+        let Some(ids) = self.ahead.find(query, commit) else {
+            return Ok(None);
+        };
+        let page = records_of(link, query, &ids)?;
+        // Else the records are of another moment than their order.
+        Ok(page.filter(|_| at() == Some(commit)))
+    }
+
+    /// Whether a page that no fences lead to, for its filter or for the nulls where it starts,
+    /// is looked for by its keys. Somebody who has come to a second page may want a third.
+    fn looks_without_fences(&self, link: &Link, query: &RecordQuery) -> Result<bool, Fault> {
+        Ok(query.after.is_some()
+            && ahead::is_of_use(query)
+            && fence::records(link, &query.schema)? >= self.fences.sizes.records_min)
+    }
 }
 
 /// The fences of the page's order, where there are any and they help.
@@ -76,47 +134,56 @@ fn ladder(
     Ok(fence.map(|fence| Ladder::new(fence, key)))
 }
 
-/// The page, if all of it lies within the bounds.
-fn within(
-    connection: &Connection,
-    query: &RecordQuery,
-    bounds: &Bounds,
-) -> Result<Option<Vec<RecordBatch>>, Fault> {
-    let limit = query.limit.unwrap_or(u64::MAX);
-    // Without an index on the id the second step would be another scan.
-    let by_id = limit <= IDS_MAX && !query.schema.schema().append_only;
-    let found = if by_id {
-        select::ids_within(query, bounds).fetch(connection)?
-    } else {
-        select::records_within(query, bounds).fetch_within(connection, query.bytes_max)?
-    };
-    let count: usize = found.iter().map(RecordBatch::num_rows).sum();
-    if bounds.to.is_some() && (count as u64) < limit {
-        return Ok(None);
-    }
-    if !by_id {
-        return Ok(Some(found));
-    }
-    let ids: Vec<RecordId> = found
-        .iter()
-        .flat_map(|batch| (0..batch.num_rows()).filter_map(|row| record_id(batch, row)))
-        .collect();
-    records_of(connection, query, &ids).map(Some)
+/// Whether a page is found by its keys alone and then fetched by id. Without an index on the id
+/// the second step would be another scan.
+fn goes_by_id(query: &RecordQuery) -> bool {
+    query.limit.is_some_and(|limit| limit <= IDS_MAX) && !query.schema.schema().append_only
 }
 
-/// The records with these ids, in this order.
+/// The page, if all of it lies within the bounds. What a look that goes further found is for
+/// others to keep, with whether nothing follows.
+fn within(
+    connection: &Connection,
+    (query, look): (&RecordQuery, &RecordQuery),
+    bounds: &Bounds,
+    keep: impl FnOnce(&[RecordBatch], bool) -> Result<(), Fault>,
+) -> Result<Option<Vec<RecordBatch>>, Fault> {
+    let most = |query: &RecordQuery| {
+        let most = query.limit.and_then(|limit| usize::try_from(limit).ok());
+        most.unwrap_or(usize::MAX)
+    };
+    if !goes_by_id(query) {
+        let page =
+            select::records_within(query, bounds).fetch_within(connection, query.bytes_max)?;
+        let count: usize = page.iter().map(RecordBatch::num_rows).sum();
+        let is_whole = bounds.to.is_none() || count >= most(query);
+        return Ok(is_whole.then_some(page));
+    }
+    let found = select::keys_within(look, bounds, ahead::TEXT_MAX + 1).fetch(connection)?;
+    let mut ids: Vec<RecordId> = found.iter().flat_map(ahead::ids).collect();
+    if bounds.to.is_some() && ids.len() < most(query) {
+        return Ok(None);
+    }
+    keep(&found, bounds.to.is_none() && ids.len() < most(look))?;
+    ids.truncate(most(query));
+    let page = records_of(connection, query, &ids)?;
+    page.ok_or_else(|| Fault::bug("records of a snapshot are gone within it"))
+        .map(Some)
+}
+
+/// The records with these ids, in this order, if all of them are there.
 fn records_of(
     connection: &Connection,
     query: &RecordQuery,
     ids: &[RecordId],
-) -> Result<Vec<RecordBatch>, Fault> {
+) -> Result<Option<Vec<RecordBatch>>, Fault> {
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
     let found = select::selected_by_ids(&query.schema, &query.selected(), ids.iter().copied());
     let found = found.fetch_within(connection, query.bytes_max)?;
     let Some(first) = found.first() else {
-        return Err(Fault::bug("records of a snapshot are gone within it"));
+        return Ok(None);
     };
     let all = concat_batches(&first.schema(), &found)?;
     let rows: HashMap<RecordId, u32> = (0..)
@@ -125,7 +192,8 @@ fn records_of(
         .collect();
     let order: Vec<u32> = ids.iter().filter_map(|id| rows.get(id).copied()).collect();
     if order.len() != ids.len() {
-        return Err(Fault::bug("records of a snapshot are gone within it"));
+        return Ok(None);
     }
-    Ok(vec![take_record_batch(&all, &UInt32Array::from(order))?])
+    let page = take_record_batch(&all, &UInt32Array::from(order))?;
+    Ok(Some(vec![page]))
 }

@@ -14,7 +14,7 @@ use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, Storag
 use tokio::sync::Semaphore;
 
 use crate::engine::{Engine, PAGE_ROWS_MAX, overloaded};
-use crate::page::{self, Fences};
+use crate::page::Pages;
 use crate::point::Points;
 use crate::pool::Pool;
 use crate::sql::{aggregate, select};
@@ -28,7 +28,7 @@ pub(crate) struct Reader {
     pub(crate) points: Points,
     pub(crate) pool: Pool,
     pub(crate) streams: Arc<Semaphore>,
-    fences: Arc<Fences>,
+    pages: Arc<Pages>,
 }
 
 impl Reader {
@@ -38,7 +38,7 @@ impl Reader {
             points: Points::start(engine)?,
             pool: Pool::start(engine, "read", engine.options.read_threads)?,
             streams: Arc::new(Semaphore::new(engine.options.stream_threads.max(1))),
-            fences: Arc::default(),
+            pages: Arc::default(),
             engine: Arc::clone(engine),
         })
     }
@@ -66,12 +66,13 @@ impl Reader {
 
     async fn page(&self, query: RecordQuery) -> Result<RecordStream, StorageError> {
         let engine = Arc::clone(&self.engine);
-        let fences = Arc::clone(&self.fences);
+        let pages = Arc::clone(&self.pages);
         let batch = self
             .pool
             .ask(move |link| {
                 let layout = select::layout(&query);
-                let found = page::fetch(link, &fences, &query)
+                let found = pages
+                    .fetch(link, &engine.sequences, &query)
                     .map_err(|fault| engine.answer(fault, &query.schema))?;
                 engine.check_layout(&query.schema)?;
                 let parts = found

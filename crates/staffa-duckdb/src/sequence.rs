@@ -11,12 +11,12 @@ use staffa_domain::{Operation, RecordId};
 /// costs a reader a question; 2^16 of them cost half a megabyte.
 const SLOTS: usize = 1 << 16;
 
-/// What a commit did to the records of a schema that were there before it.
+/// What a commit does to the records of a schema that are there before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Touched {
-    /// Nothing: it only added.
+    /// Nothing: it only adds.
     None,
-    /// Any of them may have changed.
+    /// Any of them may change.
     Any,
 }
 
@@ -25,6 +25,8 @@ struct Numbers {
     commits: u64,
     /// Commits that may have changed any record.
     changes: u64,
+    /// Commits that have begun and not ended: whether they can be seen is not known.
+    under_way: u64,
 }
 
 /// The numbers. They rise once a commit can be seen and before anybody is told of it, so that
@@ -53,6 +55,14 @@ impl Sequences {
         self.all.load(Ordering::Acquire) + self.numbers(schema).commits
     }
 
+    /// The number of a schema, unless a commit to it is under way. What was read between two
+    /// times of the same number was the same all the time.
+    pub(crate) fn of_resting(&self, schema: &str) -> Option<u64> {
+        let all = self.all.load(Ordering::Acquire);
+        let numbers = self.numbers(schema);
+        (numbers.under_way == 0).then_some(all + numbers.commits)
+    }
+
     /// The number of a record now.
     pub(crate) fn of_record(&self, schema: &str, id: RecordId) -> u64 {
         self.all.load(Ordering::Acquire)
@@ -60,42 +70,51 @@ impl Sequences {
             + self.slot(id).load(Ordering::Acquire)
     }
 
-    /// Notes a commit that wrote to a schema.
-    pub(crate) fn advance(&self, schema: &str, touched: Touched) {
+    /// Notes that a commit which writes to schemas begins.
+    pub(crate) fn begin<'n>(
+        &self,
+        schemas: impl IntoIterator<Item = (&'n str, Touched)>,
+    ) -> Writing<'_> {
+        let schemas = schemas.into_iter();
+        let schemas: Vec<_> = schemas.map(|(name, how)| (name.to_owned(), how)).collect();
         let mut of_schema = self.schemas.write();
-        if !of_schema.contains_key(schema) {
-            of_schema.insert(schema.to_owned(), Numbers::default());
+        for (name, _) in &schemas {
+            of_schema.entry(name.clone()).or_default().under_way += 1;
         }
-        if let Some(numbers) = of_schema.get_mut(schema) {
-            numbers.commits += 1;
-            numbers.changes += u64::from(touched == Touched::Any);
+        Writing {
+            sequences: self,
+            schemas,
+            records: Vec::new(),
         }
     }
 
-    /// Notes a commit of operations.
-    pub(crate) fn advance_by<'o>(&self, operations: impl Iterator<Item = &'o Operation>) {
-        let mut last = None;
+    /// Notes that a commit of operations begins.
+    pub(crate) fn begin_all<'o>(
+        &self,
+        operations: impl Iterator<Item = &'o Operation>,
+    ) -> Writing<'_> {
+        let mut schemas: Vec<&str> = Vec::new();
+        let mut records = Vec::new();
         for operation in operations {
             match operation {
-                Operation::Replace { batch, .. } => self.touch(batch.id(0)),
-                Operation::Delete { id, .. } => self.touch(*id),
+                Operation::Replace { batch, .. } => records.push(batch.id(0)),
+                Operation::Delete { id, .. } => records.push(*id),
                 Operation::Create(_) | Operation::Assert { .. } => {}
             }
             // Most groups write to one schema alone.
             let name = operation.schema().name();
-            if last.replace(name) != Some(name) {
-                self.advance(name, Touched::None);
+            if schemas.last() != Some(&name) {
+                schemas.push(name);
             }
         }
+        let mut writing = self.begin(schemas.into_iter().map(|name| (name, Touched::None)));
+        writing.records = records;
+        writing
     }
 
     /// Notes that any schema may have been written to.
     pub(crate) fn advance_all(&self) {
         self.all.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn touch(&self, id: RecordId) {
-        self.slot(id).fetch_add(1, Ordering::AcqRel);
     }
 
     fn slot(&self, id: RecordId) -> &AtomicU64 {
@@ -107,5 +126,54 @@ impl Sequences {
     fn numbers(&self, schema: &str) -> Numbers {
         let of_schema = self.schemas.read();
         of_schema.get(schema).copied().unwrap_or_default()
+    }
+}
+
+/// A commit that is under way. When it is over, which must be before anybody hears of it, the
+/// numbers rise, whatever came of it.
+#[derive(Debug)]
+#[must_use = "the numbers rise when it is dropped"]
+pub(crate) struct Writing<'s> {
+    sequences: &'s Sequences,
+    schemas: Vec<(String, Touched)>,
+    /// Those that change.
+    records: Vec<RecordId>,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        for id in &self.records {
+            self.sequences.slot(*id).fetch_add(1, Ordering::AcqRel);
+        }
+        let mut of_schema = self.sequences.schemas.write();
+        for (name, touched) in &self.schemas {
+            if let Some(numbers) = of_schema.get_mut(name) {
+                numbers.commits += 1;
+                numbers.changes += u64::from(*touched == Touched::Any);
+                numbers.under_way -= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sequences, Touched};
+
+    #[test]
+    fn nothing_rests_while_a_commit_is_under_way() {
+        let sequences = Sequences::default();
+        assert_eq!(sequences.of_resting("a"), Some(0));
+        let first = sequences.begin([("a", Touched::None), ("b", Touched::Any)]);
+        let second = sequences.begin([("a", Touched::Any)]);
+        assert_eq!(sequences.of("a"), 0, "nobody was told");
+        drop(first);
+        assert_eq!(sequences.of_resting("a"), None, "the second is under way");
+        assert_eq!(sequences.of_resting("b"), Some(1));
+        drop(second);
+        assert_eq!(sequences.of_resting("a"), Some(2));
+        assert_eq!(sequences.of_resting("c"), Some(0));
+        sequences.advance_all();
+        assert_eq!(sequences.of_resting("c"), Some(1));
     }
 }

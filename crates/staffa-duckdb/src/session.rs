@@ -377,17 +377,19 @@ impl Load {
             }
             self.remember(batch);
         }
-        Some(match transaction.commit() {
+        let touched = match self.options.mode {
+            WriteMode::Insert | WriteMode::Ignore { .. } => Touched::None,
+            _ => Touched::Any,
+        };
+        let also_written = also.iter().map(StampedBatch::schema);
+        let also_written = also_written.map(|schema| (schema.name(), Touched::None));
+        let written = also_written.chain([(self.schema.name(), touched)]);
+        let writing = engine.sequences.begin(written);
+        let committed = transaction.commit();
+        drop(writing);
+        Some(match committed {
             Ok(committed) => {
                 self.receipt.commit = self.engine.committed(committed);
-                for added in also.iter().map(StampedBatch::schema) {
-                    self.engine.sequences.advance(added.name(), Touched::None);
-                }
-                let touched = match self.options.mode {
-                    WriteMode::Insert | WriteMode::Ignore { .. } => Touched::None,
-                    _ => Touched::Any,
-                };
-                self.engine.sequences.advance(self.schema.name(), touched);
                 Ok(self.done())
             }
             Err(CommitError::RolledBack(fault)) if fault.class == Class::Constraint => {

@@ -209,9 +209,9 @@ fn append(engine: &Engine, link: &Link, group: &[Write]) -> Result<Vec<Verdict>,
     for item in items.iter().take(1) {
         link.prepare_appends(item.operation.schema())?;
     }
-    let committed = transaction::at_once(link, |link| apply::apply(link, &items));
     let written = items.iter().map(|item| item.operation);
-    let commit = match finish(engine, committed, written) {
+    let commit = || transaction::at_once(link, |link| apply::apply(link, &items));
+    let commit = match finish(engine, written, commit) {
         Ok(commit) => Some(commit),
         Err(Failure::Known(fault)) => return Err(fault),
         Err(Failure::Unknown) => None,
@@ -249,7 +249,7 @@ fn attempt(
     if !good.is_empty() {
         transaction.run(|link| apply::apply(link, &good))?;
         let written = good.iter().map(|item| item.operation);
-        commit = match finish(engine, transaction.commit(), written) {
+        commit = match finish(engine, written, || transaction.commit()) {
             Ok(commit) => Some(commit),
             Err(Failure::Known(fault)) => return Err(fault),
             Err(Failure::Unknown) => None,
@@ -264,13 +264,15 @@ fn attempt(
     Ok(verdicts.collect())
 }
 
+/// Commits what was written, and notes it before anybody hears of it.
 fn finish<'o>(
     engine: &Engine,
-    committed: Result<Committed, CommitError>,
     written: impl Iterator<Item = &'o Operation>,
+    commit: impl FnOnce() -> Result<Committed, CommitError>,
 ) -> Result<u64, Failure> {
-    // Whatever came of it: the number must have risen before anybody hears of the commit.
-    engine.sequences.advance_by(written);
+    let writing = engine.sequences.begin_all(written);
+    let committed = commit();
+    drop(writing);
     match committed {
         Ok(committed) => Ok(engine.committed(committed)),
         Err(CommitError::RolledBack(fault)) => Err(Failure::Known(fault)),
@@ -330,7 +332,7 @@ fn run_alone(
         Ok(transaction) => transaction,
         Err(error) => return Some(Err(error)),
     };
-    match finish(engine, transaction.commit(), operations.iter()) {
+    match finish(engine, operations.iter(), || transaction.commit()) {
         Ok(commit) => Some(Ok(Outcome { commit })),
         Err(Failure::Known(fault)) => {
             let schema = written.map(Operation::schema);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use duckdb::Connection;
 use parking_lot::Mutex;
-use staffa_domain::{Field, PropertyType, SchemaSnapshot, Sort, Value};
+use staffa_domain::{Field, SchemaSnapshot, Sort, Value};
 
 use crate::error::Fault;
 use crate::sql::select;
@@ -77,7 +77,7 @@ enum Turn {
 
 /// The fences that were asked for last.
 #[derive(Debug, Default)]
-pub(crate) struct Fences {
+pub(super) struct Fences {
     pub(super) sizes: Sizes,
     of_fields: Mutex<HashMap<Key, Kept>>,
 }
@@ -154,23 +154,27 @@ impl Fences {
     }
 }
 
+/// How many records there are, which the engine knows without looking.
+pub(super) fn records(connection: &Connection, schema: &SchemaSnapshot) -> Result<u64, Fault> {
+    let found = select::count(schema, None).fetch(connection)?;
+    let count = found.first().map(|batch| value_at(batch.column(0), 0));
+    Ok(match count {
+        Some(Value::Integer(records)) => u64::try_from(records).unwrap_or(0),
+        _ => 0,
+    })
+}
+
 fn make(
     connection: &Connection,
     schema: &SchemaSnapshot,
     field: Field,
     sizes: Sizes,
 ) -> Result<Option<Arc<Fence>>, Fault> {
-    let found = select::count(schema, None).fetch(connection)?;
-    let count = found.first().map(|batch| value_at(batch.column(0), 0));
-    let records = match count {
-        Some(Value::Integer(records)) => u64::try_from(records).unwrap_or(0),
-        _ => 0,
-    };
+    let records = records(connection, schema)?;
     if records < sizes.records_min {
         return Ok(None);
     }
-    let text_max = matches!(field.property_type(schema), PropertyType::String).then_some(TEXT_MAX);
-    let sample = select::sample(schema, field, sizes.fences_max, text_max).fetch(connection)?;
+    let sample = select::sample(schema, field, sizes.fences_max, TEXT_MAX).fetch(connection)?;
     let values: Vec<Value> = sample
         .iter()
         .flat_map(|batch| (0..batch.num_rows()).map(|row| value_at(batch.column(0), row)))

@@ -1,17 +1,24 @@
 //! Whatever the fences say, a page is what the plain question answers.
 
-use std::sync::Arc;
+use std::cmp::Ordering;
+use std::sync::{Arc, mpsc};
 
+use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
-use duckdb::Connection;
 use staffa_domain::batch::record_id;
-use staffa_domain::{Field, Position, PropertyType, RecordId, RecordQuery, SchemaSnapshot, Sort};
+use staffa_domain::query::{Comparison, Test};
+use staffa_domain::{
+    Field, Filter, Position, PropertyType, RecordId, RecordQuery, SchemaSnapshot, Sort, Value,
+};
 use staffa_testkit::schemas::SchemaBuilder;
 
+use super::Pages;
+use super::ahead::{self, ReadAhead};
+use super::fence::Fences;
 use super::fence::Sizes;
-use super::{Fences, fetch};
 use crate::catalog::make_storage;
 use crate::engine::Link;
+use crate::sequence::{Sequences, Touched};
 use crate::sql::{names, select};
 use crate::types::value_at;
 
@@ -40,17 +47,18 @@ fn filled(schema: &SchemaSnapshot) -> Link {
         .execute_batch("SET arrow_lossless_conversion = true; CREATE SCHEMA records")
         .unwrap();
     make_storage(&connection, schema).unwrap();
-    add(&connection, schema, 0..4_000);
+    let insert = insert(schema, 0..4_000);
+    connection.execute_batch(&insert).unwrap();
     connection
 }
 
 /// Values that are spread, clustered, repeated and absent.
-fn add(connection: &Connection, schema: &SchemaSnapshot, numbers: std::ops::Range<u32>) {
+fn insert(schema: &SchemaSnapshot, numbers: std::ops::Range<u32>) -> String {
     let system = match schema.schema().append_only {
         true => "TIMESTAMP '2024-01-01'",
         false => "TIMESTAMP '2024-01-01', TIMESTAMP '2024-01-01', 1",
     };
-    let insert = format!(
+    format!(
         "INSERT INTO {} SELECT
              ('00000000-0000-7000-8000-' || lpad(range::VARCHAR, 12, '0'))::UUID, {system},
              (range * 7919) % 10007,
@@ -62,12 +70,11 @@ fn add(connection: &Connection, schema: &SchemaSnapshot, numbers: std::ops::Rang
         names::table(schema),
         numbers.start,
         numbers.end
-    );
-    connection.execute_batch(&insert).unwrap();
+    )
 }
 
-fn ids(batches: &[arrow_array::RecordBatch]) -> Vec<RecordId> {
-    let ids = |batch: &arrow_array::RecordBatch| {
+fn ids(batches: &[RecordBatch]) -> Vec<RecordId> {
+    let ids = |batch: &RecordBatch| {
         let batch = batch.clone();
         (0..batch.num_rows()).map(move |row| record_id(&batch, row).unwrap())
     };
@@ -98,77 +105,270 @@ fn orders() -> Vec<Vec<Sort>> {
     orders
 }
 
-/// Asks both ways, and answers the position of the last record and how many there were.
-fn compare(link: &Link, fences: &Fences, query: &RecordQuery) -> Option<(Position, usize)> {
-    let plain = select::records(query).fetch(link).unwrap();
-    let page = fetch(link, fences, query).unwrap();
-    assert_eq!(
-        ids(&page),
-        ids(&plain),
-        "{:?} after {:?}, {} left out",
-        query.sort,
-        query.after,
-        query.offset
-    );
-    let whole = concat_batches(&plain.first()?.schema(), &plain).unwrap();
-    let same = concat_batches(&page.first()?.schema(), &page).unwrap();
-    assert_eq!(whole.columns(), same.columns(), "the records are whole");
-    let last = whole.num_rows().checked_sub(1)?;
-    let key = |key: &Sort| value_at(whole.column(key.field.index()), last);
-    let position = Position {
-        values: query.sort.iter().map(key).collect(),
-        id: record_id(&whole, last).unwrap(),
-    };
-    Some((position, whole.num_rows()))
+/// What is known of orders, and how often a schema was written to.
+struct Reader {
+    link: Link,
+    pages: Pages,
+    sequences: Sequences,
 }
 
-fn walk(link: &Link, fences: &Fences, schema: &Arc<SchemaSnapshot>) {
-    for sort in orders() {
-        let mut query = RecordQuery::all(Arc::clone(schema));
-        query.sort = sort;
-        for limit in [7, 400] {
-            query.limit = Some(limit);
-            for offset in [0, 20, 299, 300, 1_500, 3_190, 3_990, 9_000] {
-                query.offset = offset;
-                query.after = None;
-                let mut last = compare(link, fences, &query);
-                query.offset = 0;
-                for _ in 0..2 {
-                    let Some((position, _)) = last.take() else {
-                        break;
-                    };
-                    query.after = Some(position);
-                    last = compare(link, fences, &query);
+impl Reader {
+    fn of(schema: &SchemaSnapshot) -> Self {
+        Self {
+            link: filled(schema),
+            pages: Pages {
+                fences: Fences::with(SIZES),
+                ahead: ReadAhead::of(500),
+            },
+            sequences: Sequences::default(),
+        }
+    }
+
+    fn write(&self, schema: &SchemaSnapshot, statement: &str) {
+        let writing = self.sequences.begin([(schema.name(), Touched::Any)]);
+        self.link.execute_batch(statement).unwrap();
+        drop(writing);
+    }
+
+    /// Asks both ways, and answers the position of the last record and how many there were.
+    fn compare(&self, query: &RecordQuery) -> Option<(Position, usize)> {
+        let plain = select::records(query).fetch(&self.link).unwrap();
+        let page = self.pages.fetch(&self.link, &self.sequences, query);
+        let page = page.unwrap();
+        assert_eq!(
+            ids(&page),
+            ids(&plain),
+            "{:?} after {:?}, {} left out",
+            query.sort,
+            query.after,
+            query.offset
+        );
+        let whole = concat_batches(&plain.first()?.schema(), &plain).unwrap();
+        let same = concat_batches(&page.first()?.schema(), &page).unwrap();
+        assert_eq!(whole.columns(), same.columns(), "the records are whole");
+        Some((last_position(query, &whole)?, whole.num_rows()))
+    }
+
+    /// Whether a page would be found without a look.
+    fn knows(&self, query: &RecordQuery) -> bool {
+        let commit = self.sequences.of_resting(query.schema.name());
+        commit.is_some_and(|commit| self.pages.ahead.find(query, commit).is_some())
+    }
+
+    fn walk(&self, schema: &Arc<SchemaSnapshot>) {
+        for sort in orders() {
+            let mut query = RecordQuery::all(Arc::clone(schema));
+            query.sort = sort;
+            for limit in [7, 400] {
+                query.limit = Some(limit);
+                for offset in [0, 20, 299, 300, 1_500, 3_190, 3_990, 9_000] {
+                    query.offset = offset;
+                    query.after = None;
+                    let mut last = self.compare(&query);
+                    query.offset = 0;
+                    for _ in 0..2 {
+                        let Some((position, _)) = last.take() else {
+                            break;
+                        };
+                        query.after = Some(position);
+                        last = self.compare(&query);
+                    }
                 }
             }
         }
     }
 }
 
+fn last_position(query: &RecordQuery, page: &RecordBatch) -> Option<Position> {
+    let last = page.num_rows().checked_sub(1)?;
+    let key = |key: &Sort| value_at(page.column(key.field.index()), last);
+    Some(Position {
+        values: query.sort.iter().map(key).collect(),
+        id: record_id(page, last).unwrap(),
+    })
+}
+
 #[test]
 fn pages_by_fences_are_the_plain_pages() {
     for append_only in [false, true] {
         let schema = schema(append_only);
-        let connection = filled(&schema);
-        let fences = Fences::with(SIZES);
-        walk(&connection, &fences, &schema);
+        let reader = Reader::of(&schema);
+        reader.walk(&schema);
         // The fences stay as they were made while the records under them go and come.
         let some = "id < '00000000-0000-7000-8000-000000001800'";
         let table = names::table(&schema);
-        connection
-            .execute_batch(&format!("DELETE FROM {table} WHERE {some}"))
-            .unwrap();
-        walk(&connection, &fences, &schema);
-        add(&connection, &schema, 10_000..13_000);
-        walk(&connection, &fences, &schema);
+        reader.write(&schema, &format!("DELETE FROM {table} WHERE {some}"));
+        reader.walk(&schema);
+        reader.write(&schema, &insert(&schema, 10_000..13_000));
+        reader.walk(&schema);
     }
+}
+
+/// A look at each order, with a filter and without, says what the pages are up to the end.
+#[test]
+fn pages_that_follow_are_the_plain_pages() {
+    let schema = schema(false);
+    let reader = Reader::of(&schema);
+    let few = |value| {
+        let test = Test::Compare(Comparison::Eq, Value::Integer(value));
+        Filter::condition(Field::Property(3), test)
+    };
+    let mut known = 0;
+    for filter in [None, Some(few(1)), Some(few(2))] {
+        for sort in orders() {
+            let mut query = RecordQuery::all(Arc::clone(&schema));
+            query.filter = filter.clone();
+            query.sort = sort;
+            query.limit = Some(151);
+            let mut pages = 0;
+            loop {
+                known += usize::from(reader.knows(&query));
+                let Some((position, count)) = reader.compare(&query) else {
+                    break;
+                };
+                pages += 1;
+                query.after = Some(position);
+                if count < 151 {
+                    break;
+                }
+            }
+            assert!(pages >= 9, "{pages} pages by {:?}", query.sort);
+        }
+    }
+    // 3 × 15 orders that don't go by id, of 27 or 9 pages, of which one in seven is a look.
+    assert!(known > 400, "{known} pages were known");
+}
+
+#[test]
+fn what_was_found_ahead_is_forgotten_at_a_write() {
+    let schema = schema(false);
+    let reader = Reader::of(&schema);
+    let mut query = RecordQuery::all(Arc::clone(&schema));
+    query.sort = vec![Sort {
+        field: Field::Property(2),
+        descending: false,
+        nulls_first: false,
+    }];
+    query.limit = Some(10);
+    let (position, _) = reader.compare(&query).unwrap();
+    query.after = Some(position.clone());
+    assert!(reader.knows(&query));
+    query.limit = Some(200);
+    assert!(reader.knows(&query), "a page of another size");
+    query.after = Some(Position {
+        values: vec![Value::String("elsewhere".to_owned())],
+        ..position.clone()
+    });
+    assert!(!reader.knows(&query), "where the record does not lie");
+    query.after = Some(Position {
+        values: vec![Value::Null],
+        ..position.clone()
+    });
+    assert!(!reader.knows(&query), "nor does it among the nulls");
+    query.after = Some(position);
+    let writing = reader.sequences.begin([("readings", Touched::None)]);
+    assert!(!reader.knows(&query), "a commit is under way");
+    reader.compare(&query);
+    drop(writing);
+    assert!(!reader.knows(&query), "it is over");
+    let (position, _) = reader.compare(&query).unwrap();
+    query.after = Some(position);
+    assert!(reader.knows(&query), "a look after it");
+}
+
+/// Texts that are known by their heads alone are not taken for each other.
+#[test]
+fn long_texts_are_not_known() {
+    let schema = schema(false);
+    let reader = Reader::of(&schema);
+    let (table, label) = (
+        names::table(&schema),
+        names::expression(&schema, Field::Property(2)),
+    );
+    for length in [ahead::TEXT_MAX, ahead::TEXT_MAX + 1] {
+        let long = format!("UPDATE {table} SET {label} = repeat('ä', {length})");
+        reader.write(&schema, &long);
+        let mut query = RecordQuery::all(Arc::clone(&schema));
+        query.sort = vec![Sort {
+            field: Field::Property(2),
+            descending: false,
+            nulls_first: false,
+        }];
+        query.limit = Some(10);
+        let (position, _) = reader.compare(&query).unwrap();
+        query.after = Some(position);
+        assert_eq!(reader.knows(&query), length == ahead::TEXT_MAX);
+        reader.compare(&query);
+    }
+}
+
+/// A page is of one moment: its records lie in the order that it has, whatever moves meanwhile.
+#[test]
+fn pages_are_in_order_while_records_move() {
+    let schema = schema(false);
+    let reader = Reader::of(&schema);
+    let other = reader.link.another().unwrap();
+    let field = Field::Property(1);
+    let (table, column) = (names::table(&schema), names::expression(&schema, field));
+    let turn = format!("UPDATE {table} SET {column} = -{column}");
+    let mut query = RecordQuery::all(Arc::clone(&schema));
+    query.sort = vec![Sort {
+        field,
+        descending: false,
+        nulls_first: false,
+    }];
+    query.limit = Some(20);
+    let (sequences, name) = (&reader.sequences, schema.name());
+    let (turns, asked) = mpsc::sync_channel(0);
+    let known = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while asked.recv().is_ok() {
+                let writing = sequences.begin([(name, Touched::Any)]);
+                other.execute_batch(&turn).unwrap();
+                drop(writing);
+            }
+        });
+        let mut known = 0;
+        for number in 0..2_000 {
+            if number % 5 == 0 {
+                // If the last turn is over; the pages go on while this one is taken.
+                let _ = turns.try_send(());
+            }
+            known += usize::from(reader.knows(&query));
+            let page = reader.pages.fetch(&reader.link, &reader.sequences, &query);
+            let page = page.unwrap();
+            let Some(first) = page.first() else {
+                query.after = None;
+                continue;
+            };
+            let page = concat_batches(&first.schema(), &page).unwrap();
+            let value = |row| value_at(page.column(field.index()), row);
+            let from = query
+                .after
+                .as_ref()
+                .map(|position| position.values[0].clone());
+            let values: Vec<Value> = from
+                .into_iter()
+                .chain((0..page.num_rows()).map(value))
+                .collect();
+            let is_sorted = values.is_sorted_by(|a, b| match (a, b) {
+                (_, Value::Null) => true,
+                (a, b) => a.compare(b).is_some_and(Ordering::is_le),
+            });
+            assert!(is_sorted, "{values:?}");
+            query.after = last_position(&query, &page);
+        }
+        drop(turns);
+        known
+    });
+    assert!(known > 0, "no page was known");
 }
 
 #[test]
 fn a_page_needs_less_than_all() {
     let schema = schema(false);
-    let connection = filled(&schema);
-    let fences = Fences::with(SIZES);
+    let reader = Reader::of(&schema);
+    let (connection, fences) = (&reader.link, &reader.pages.fences);
     let mut query = RecordQuery::all(Arc::clone(&schema));
     query.sort = vec![Sort {
         field: Field::Property(0),
@@ -179,14 +379,14 @@ fn a_page_needs_less_than_all() {
     for offset in [0, 2_000] {
         query.offset = offset;
         let is_deep = offset > 0;
-        let ladder = super::ladder(&connection, &fences, &query, is_deep);
+        let ladder = super::ladder(connection, fences, &query, is_deep);
         let ladder = ladder.unwrap().expect("there are records enough");
-        let bounds = super::place::find(&connection, &query, &ladder, is_deep);
+        let bounds = super::place::find(connection, &query, &ladder, is_deep);
         let bounds = bounds.unwrap().expect("a place is found");
         assert!(bounds.to.is_some(), "{bounds:?}");
         assert_eq!(bounds.from.is_some(), is_deep, "{bounds:?}");
         assert!(bounds.offset <= offset, "{bounds:?}");
-        let page = super::within(&connection, &query, &bounds).unwrap();
+        let page = super::within(connection, (&query, &query), &bounds, |_, _| Ok(())).unwrap();
         assert_eq!(ids(&page.expect("it is whole")).len(), 10);
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use staffa_domain::record::system;
-use staffa_domain::{Field, Filter, RecordId, RecordQuery, SchemaSnapshot, Sort, Value};
+use staffa_domain::{
+    Field, Filter, PropertyType, RecordId, RecordQuery, SchemaSnapshot, Sort, Value,
+};
 
 use super::{Sql, filter, names, sort};
 
 /// Between which values of the first key of its order a page lies, and how many records of
 /// these come before it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Bounds {
     /// Its records come at or after this value; from the front, or from the query's position, if
     /// absent.
@@ -21,13 +23,20 @@ pub(crate) struct Bounds {
     pub(crate) offset: u64,
 }
 
+impl Bounds {
+    /// Those of a page that may lie anywhere.
+    pub(crate) const fn of(query: &RecordQuery) -> Self {
+        Self {
+            from: None,
+            to: None,
+            offset: query.offset,
+        }
+    }
+}
+
 /// The statement of a query.
 pub(crate) fn records(query: &RecordQuery) -> Sql {
-    let bounds = Bounds {
-        offset: query.offset,
-        ..Bounds::default()
-    };
-    records_within(query, &bounds)
+    records_within(query, &Bounds::of(query))
 }
 
 /// The engine counts rows in 64 bits with a sign.
@@ -38,9 +47,16 @@ pub(crate) fn records_within(query: &RecordQuery, bounds: &Bounds) -> Sql {
     within(head(&query.schema, &query.selected()), query, bounds)
 }
 
-/// The same for the ids alone.
-pub(crate) fn ids_within(query: &RecordQuery, bounds: &Bounds) -> Sql {
-    let head = Sql::new(format!("SELECT id FROM {}", names::table(&query.schema)));
+/// The same for the ids and the keys of the order besides, of texts so many characters.
+pub(crate) fn keys_within(query: &RecordQuery, bounds: &Bounds, text_max: usize) -> Sql {
+    let mut head = Sql::new("SELECT id");
+    for key in query.total_sort() {
+        if key.field != Field::Id {
+            head.push(", ");
+            head.push(&short(&query.schema, key.field, text_max));
+        }
+    }
+    head.push(&format!(" FROM {}", names::table(&query.schema)));
     within(head, query, bounds)
 }
 
@@ -94,19 +110,24 @@ pub(crate) fn count_between(
     sql
 }
 
+/// A field, of texts so many characters.
+fn short(schema: &SchemaSnapshot, field: Field, text_max: usize) -> String {
+    let column = names::expression(schema, field);
+    match field.property_type(schema) {
+        PropertyType::String => format!("left({column}, {text_max})"),
+        _ => column,
+    }
+}
+
 /// The statement for some values of a field, sorted: of so many records, taken at random, and of
 /// texts so many characters.
 pub(crate) fn sample(
     schema: &SchemaSnapshot,
     field: Field,
     records: usize,
-    text_max: Option<usize>,
+    text_max: usize,
 ) -> Sql {
-    let (column, table) = (names::expression(schema, field), names::table(schema));
-    let value = match text_max {
-        Some(most) => format!("left({column}, {most})"),
-        None => column,
-    };
+    let (value, table) = (short(schema, field, text_max), names::table(schema));
     Sql::new(format!(
         "SELECT v FROM (SELECT {value} AS v FROM {table} USING SAMPLE reservoir({records} ROWS)) \
          WHERE v IS NOT NULL ORDER BY v"

@@ -1,0 +1,205 @@
+//! Reading ahead: who asks for a page mostly asks for the next one, and what a page costs is to
+//! look at a whole column. So a look finds the ids of many pages, which are kept for as long as
+//! nobody writes to the schema; the pages after the first are records by id.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
+use arrow_select::concat::concat_batches;
+use parking_lot::Mutex;
+use staffa_domain::batch::record_id;
+use staffa_domain::{Field, RecordId, RecordQuery, Sort, Value};
+
+use super::goes_by_id;
+use crate::error::Fault;
+use crate::types::{conform, value_at};
+
+/// How many records beyond its page a look finds.
+const RECORDS: u64 = 1_000;
+/// How many characters of a text are known at most; of more it is not known which text it is.
+pub(super) const TEXT_MAX: usize = 64;
+/// How many runs are kept: so many readers go from page to page at a look for every twenty.
+const RUNS_MAX: usize = 256;
+/// How many bytes all of them may have. A number takes 24 for each record.
+const BYTES_MAX: usize = 16 << 20;
+
+/// Records that follow each other in an order, without their contents.
+#[derive(Debug)]
+struct Run {
+    /// Of which question.
+    question: String,
+    /// The schema's commit at which they do.
+    commit: u64,
+    ids: Vec<RecordId>,
+    /// A column for each key of the order but the id.
+    keys: Vec<ArrayRef>,
+    /// Whether no record follows the last.
+    is_end: bool,
+    bytes: usize,
+}
+
+/// The runs that were asked for last.
+#[derive(Debug)]
+pub(super) struct ReadAhead {
+    records: u64,
+    runs: Mutex<VecDeque<Arc<Run>>>,
+}
+
+impl Default for ReadAhead {
+    fn default() -> Self {
+        Self::of(RECORDS)
+    }
+}
+
+/// Whether a look goes further than the page. In the order of ids, which about is that of the
+/// file, the next page is found faster than by ids that lie apart.
+pub(super) fn is_of_use(query: &RecordQuery) -> bool {
+    let first = query.total_sort().first().map(|key| key.field);
+    goes_by_id(query) && query.is_ordered() && first != Some(Field::Id)
+}
+
+/// The keys of an order but the id, which a run's columns have after their ids.
+fn keys(query: &RecordQuery) -> impl Iterator<Item = Sort> {
+    let keys = query.total_sort().into_iter();
+    keys.filter(|key| key.field != Field::Id)
+}
+
+impl ReadAhead {
+    /// Finds so many records beyond a page.
+    pub(super) fn of(records: u64) -> Self {
+        Self {
+            records,
+            runs: Mutex::default(),
+        }
+    }
+
+    /// The question for a page and what is found beyond it.
+    pub(super) fn widened(&self, query: &RecordQuery) -> RecordQuery {
+        let mut look = query.clone();
+        if is_of_use(query) {
+            look.limit = look.limit.map(|limit| limit + self.records);
+        }
+        look
+    }
+
+    /// The ids of the page, if they are known at this commit.
+    pub(super) fn find(&self, query: &RecordQuery, commit: u64) -> Option<Vec<RecordId>> {
+        let position = query.after.as_ref().filter(|_| is_of_use(query))?;
+        let limit = usize::try_from(query.limit?).ok()?;
+        let values: Vec<&Value> = keys(query)
+            .map(|key| {
+                let place = query.sort.iter().position(|sort| sort.field == key.field)?;
+                position.values.get(place)
+            })
+            .collect::<Option<_>>()?;
+        let question = question(query);
+        let candidates: Vec<Arc<Run>> = {
+            let runs = self.runs.lock();
+            let is_candidate = |run: &&Arc<Run>| run.commit == commit && run.question == question;
+            runs.iter().filter(is_candidate).map(Arc::clone).collect()
+        };
+        // From the newest, since who made it is likely to come back.
+        let (run, page) = candidates.iter().rev().find_map(|run| {
+            let ids = run.after(position.id, &values, limit)?;
+            Some((run, ids.to_vec()))
+        })?;
+        self.renew(run);
+        Some(page)
+    }
+
+    /// Keeps what a look at a commit found, from the front of the page on.
+    pub(super) fn keep(
+        &self,
+        query: &RecordQuery,
+        commit: u64,
+        found: &[RecordBatch],
+        is_end: bool,
+    ) -> Result<(), Fault> {
+        let Some(layout) = layout(query).filter(|_| is_of_use(query)) else {
+            return Ok(());
+        };
+        let parts = found.iter().map(|batch| conform(batch, &layout));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let whole = concat_batches(&layout, &parts)?;
+        let bytes = whole.get_array_memory_size();
+        if whole.num_rows() == 0 || bytes > BYTES_MAX / 16 {
+            return Ok(());
+        }
+        let run = Run {
+            question: question(query),
+            commit,
+            ids: ids(&whole).collect(),
+            keys: whole.columns()[1..].to_vec(),
+            is_end,
+            bytes,
+        };
+        let mut runs = self.runs.lock();
+        // Numbers of commits only rise, so those of the past are never asked for again.
+        runs.retain(|kept| kept.commit == commit || kept.question != run.question);
+        let mut kept = bytes + runs.iter().map(|run| run.bytes).sum::<usize>();
+        while runs.len() >= RUNS_MAX || kept > BYTES_MAX {
+            let Some(oldest) = runs.pop_front() else {
+                break;
+            };
+            kept -= oldest.bytes;
+        }
+        runs.push_back(Arc::new(run));
+        Ok(())
+    }
+
+    /// Makes a run the newest.
+    fn renew(&self, run: &Arc<Run>) {
+        let mut runs = self.runs.lock();
+        if let Some(place) = runs.iter().position(|kept| Arc::ptr_eq(kept, run))
+            && let Some(run) = runs.remove(place)
+        {
+            runs.push_back(run);
+        }
+    }
+}
+
+/// The layout of what a look finds.
+fn layout(query: &RecordQuery) -> Option<SchemaRef> {
+    let columns = [Field::Id]
+        .into_iter()
+        .chain(keys(query).map(|key| key.field));
+    let columns: Vec<usize> = columns.map(|field| field.index()).collect();
+    let layout = query.schema.record_layout().project(&columns);
+    layout.ok().map(Arc::new)
+}
+
+/// The ids of what a look found.
+pub(super) fn ids(batch: &RecordBatch) -> impl Iterator<Item = RecordId> {
+    (0..batch.num_rows()).filter_map(|row| record_id(batch, row))
+}
+
+/// What makes two orders the same. A derived `Debug` names every part.
+fn question(query: &RecordQuery) -> String {
+    let (name, version) = (query.schema.name(), query.schema.version());
+    format!("{name} {version} {:?} {:?}", query.filter, query.sort)
+}
+
+impl Run {
+    /// The ids that follow a record with these keys, if as many are known as are asked for, or
+    /// all there are.
+    fn after(&self, id: RecordId, values: &[&Value], limit: usize) -> Option<&[RecordId]> {
+        let place = self.ids.iter().position(|known| *known == id)?;
+        let columns = self.keys.iter().zip(values);
+        // The position may be of another moment, when the record lay elsewhere.
+        let is_there = columns.into_iter().all(|(column, value)| match value {
+            Value::Null => column.is_null(place),
+            Value::String(text) if text.chars().nth(TEXT_MAX).is_some() => false,
+            value => value_at(column, place) == **value,
+        });
+        if !is_there {
+            return None;
+        }
+        let follow = &self.ids[place + 1..];
+        match follow.get(..limit) {
+            Some(page) => Some(page),
+            None => self.is_end.then_some(follow),
+        }
+    }
+}
