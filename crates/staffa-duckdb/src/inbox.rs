@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use staffa_domain::StorageError;
 
 use crate::engine::{Engine, LOOK_PERIOD, Link, draining, overloaded};
+use crate::priority::Priority;
 
 /// Why a thread gets nothing more on its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +66,10 @@ pub(crate) struct Inbox<T> {
 }
 
 impl<T: Send + 'static> Inbox<T> {
-    /// Starts one thread for each worker.
+    /// Starts one thread of a priority for each worker.
     pub(crate) fn start<W: Worker<T>>(
         engine: &Arc<Engine>,
-        name: &str,
+        (name, priority): (&str, Priority),
         capacity: usize,
         workers: Vec<W>,
     ) -> Result<Self, StorageError> {
@@ -77,7 +78,10 @@ impl<T: Send + 'static> Inbox<T> {
             let (engine, receiver) = (Arc::clone(engine), receiver.clone());
             std::thread::Builder::new()
                 .name(format!("staffa-{name}-{index}"))
-                .spawn(move || run(&engine, receiver, worker))
+                .spawn(move || {
+                    priority.take();
+                    run(&engine, receiver, worker);
+                })
                 .map_err(StorageError::internal)
         });
         let threads = threads.collect::<Result<Vec<_>, _>>()?;

@@ -21,6 +21,7 @@ use gather::Gathering;
 
 use crate::engine::{Engine, Link, draining};
 use crate::inbox::{Feed, Inbox, Pause, Worker};
+use crate::priority::Priority;
 
 /// Where the answer to a write goes.
 type Answer = oneshot::Sender<Result<Outcome, StorageError>>;
@@ -53,7 +54,8 @@ impl Lane {
     /// Starts the thread.
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<Self, StorageError> {
         let capacity = engine.options.write_queue_max;
-        Inbox::start(engine, "lane", capacity, vec![Writing::default()]).map(Self)
+        let threads = vec![Writing::default()];
+        Inbox::start(engine, ("lane", Priority::Prompt), capacity, threads).map(Self)
     }
 
     /// Queues a list of operations; the answer comes once it is durable.

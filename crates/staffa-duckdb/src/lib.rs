@@ -11,6 +11,7 @@ mod sql;
 
 mod engine;
 mod open;
+mod priority;
 mod rows;
 mod sequence;
 mod transaction;

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::engine::{Engine, Link, draining, moved};
 use crate::error::Fault;
 use crate::inbox::{Feed, Inbox, Pause, Worker};
+use crate::priority::Priority;
 use crate::sql::select;
 use crate::types::conform;
 
@@ -39,7 +40,7 @@ impl Points {
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<Self, StorageError> {
         let capacity = engine.options.read_queue_max;
         let threads = (0..THREADS).map(|_| Lookup::default()).collect();
-        Inbox::start(engine, "point", capacity, threads).map(Self)
+        Inbox::start(engine, ("point", Priority::Prompt), capacity, threads).map(Self)
     }
 
     /// The records with these ids, whole.

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::{Engine, Link, draining};
 use crate::inbox::{Feed, Inbox, Pause, Worker};
+use crate::priority::Priority;
 
 type Job = Box<dyn FnOnce(&Link) + Send>;
 
@@ -47,7 +48,8 @@ impl Pool {
         threads: usize,
     ) -> Result<Self, StorageError> {
         let threads = (0..threads.max(1)).map(|_| Asker).collect();
-        Inbox::start(engine, name, engine.options.read_queue_max, threads).map(Self)
+        let capacity = engine.options.read_queue_max;
+        Inbox::start(engine, (name, Priority::Questions), capacity, threads).map(Self)
     }
 
     /// Asks a question and waits for the answer.

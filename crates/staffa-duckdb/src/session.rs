@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::engine::{Engine, LOOK_PERIOD, Link, commit_unknown, draining};
 use crate::error::{Class, Fault};
 use crate::lane::{Lane, id_violation, is_stored, stored_violation};
+use crate::priority::Priority;
 use crate::sequence::Touched;
 use crate::transaction::{CommitError, Transaction};
 
@@ -153,6 +154,7 @@ impl Session {
         std::thread::Builder::new()
             .name("staffa-bulk".to_owned())
             .spawn(move || {
+                Priority::LongWork.take();
                 load.engine.sessions_open.fetch_add(1, Ordering::AcqRel);
                 let engine = Arc::clone(&load.engine);
                 load.run(link, (inbox, runtime), &place);

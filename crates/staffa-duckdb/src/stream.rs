@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::engine::{Engine, LOOK_PERIOD, Link};
 use crate::error::Fault;
+use crate::priority::Priority;
 use crate::sql::{Sql, select};
 use crate::types::conform;
 use spool::Spool;
@@ -135,6 +136,7 @@ struct Rest {
 
 impl Producer {
     fn run(self, link: Link, started: oneshot::Sender<Result<(), StorageError>>) {
+        Priority::LongWork.take();
         self.engine.streams_open.fetch_add(1, Ordering::AcqRel);
         let sql = select::records(&self.query);
         let rest = self.produce(&link, &sql, started);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod files;
+mod priorities;
 
 use staffa_duckdb::{Options, open};
 use staffa_testkit::conformance::Fixture;

@@ -165,6 +165,7 @@ impl Aside {
     fn start(mut encoder: Encoder) -> io::Result<Self> {
         let (turns, mut inbox) = mpsc::channel::<Turn>(1);
         let work = move || {
+            give_way();
             while let Some((batch, answer)) = inbox.blocking_recv() {
                 let mut out = Vec::new();
                 let done = match batch {
@@ -188,6 +189,16 @@ impl Aside {
         self.0.send((batch, answer)).await.map_err(|_| gone)?;
         let bytes = bytes.await.map_err(|_| gone)?;
         bytes.map_err(|error| error.to_string())
+    }
+}
+
+/// Lets other threads go first where there is more to do than the cores can, as the engine does
+/// with its own of streams: a nice value of 10 is a tenth of a core that others want as well. Linux
+/// alone has priorities of threads.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::debug!(%error, "an encoder's priority stays as it is");
     }
 }
 

@@ -19,14 +19,17 @@ const CURSOR: &[u8] = b"\"next_cursor\":\"";
 /// Pages whose size differs are different questions, so none of them is answered from memory.
 const SIZES: std::ops::RangeInclusive<u64> = 41..=60;
 
+/// How many readers are on their way, each from page to page.
+const WALKS: usize = 40;
+
 pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     let loaded = bed.loaded()?;
     let connections = bed.args().connections(&[1, 16, 64]);
-    for (order, places, goal) in [
-        ("id", 500, 350.0),
-        ("oil_production_kbd", 40, 60.0),
-        ("field_code", 40, 0.0),
-        ("well_code", 40, 0.0),
+    for (order, places, walks, goal) in [
+        ("id", 500, 500, 350.0),
+        ("oil_production_kbd", 120, WALKS, 60.0),
+        ("field_code", 120, WALKS, 0.0),
+        ("well_code", 120, WALKS, 0.0),
     ] {
         let raw = match &loaded.raw {
             Some(raw) => Some(raw_rate(raw, order)?),
@@ -36,7 +39,7 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
         for connections in &connections {
             let mut requests = Walk {
                 order,
-                cursors: cursors.clone(),
+                cursors: cursors.iter().take(walks).cloned().collect(),
             };
             let (tally, usage) = bed.load(&loaded.server, *connections, &mut requests)?;
             check_any("pages", &tally)?;
@@ -54,6 +57,11 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
             }
             bed.keep(outcome);
         }
+        let mut jumps = Jump { order, cursors };
+        let (tally, usage) = bed.load(&loaded.server, 16, &mut jumps)?;
+        check_any("pages", &tally)?;
+        let name = format!("pages/by {order}, each elsewhere 16");
+        bed.keep(Outcome::of_load(name, &tally, 1.0, "pages/s").costing(usage));
     }
     depths(bed, &loaded)?;
     let mut same = Pool(vec![page("id", "size=50&count=none")]);
@@ -189,6 +197,24 @@ impl Requests for Walk {
         if let Some(cursor) = next_cursor(body) {
             self.cursors[place] = cursor;
         }
+    }
+}
+
+/// Pages of which none follows another, at as many places as there are, and then at the same with
+/// another size.
+struct Jump {
+    order: &'static str,
+    cursors: Vec<String>,
+}
+
+impl Requests for Jump {
+    fn next(&mut self, number: u64) -> Bytes {
+        let places = self.cursors.len().max(1) as u64;
+        let place = usize::try_from(number.wrapping_mul(7_919) % places).unwrap_or(0);
+        let sizes = SIZES.end() - SIZES.start() + 1;
+        let size = SIZES.start() + number / places % sizes;
+        let cursor = &self.cursors[place];
+        page(self.order, &format!("size={size}&cursor={cursor}"))
     }
 }
 
