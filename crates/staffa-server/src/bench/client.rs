@@ -111,8 +111,6 @@ fn head(method: &str, path: &str, content_type: &str, length: u64) -> String {
 pub(crate) struct Transfer {
     /// What came back.
     pub(crate) answer: Answer,
-    /// From the first byte out to the first byte of the body in.
-    pub(crate) first_byte: Duration,
     /// From the first byte out to the last byte in.
     pub(crate) total: Duration,
 }
@@ -153,6 +151,27 @@ pub(crate) fn download(
     receive(&mut stream, started, body)
 }
 
+/// How long the first byte of an answer takes; the rest is not waited for.
+pub(crate) fn first_byte(address: SocketAddr, request: &[u8]) -> io::Result<Duration> {
+    let mut stream = connect(address)?;
+    let started = Instant::now();
+    stream.write_all(request)?;
+    let mut reader = AnswerReader::new();
+    let mut buffer = [0; 4096];
+    while reader.body_bytes() == 0 {
+        let length = stream.read(&mut buffer)?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let fed = reader.feed(&buffer[..length], &mut |_| ());
+        fed.map_err(io::Error::other)?;
+    }
+    match reader.status() {
+        200 => Ok(started.elapsed()),
+        status => Err(io::Error::other(format!("the server said {status}"))),
+    }
+}
+
 /// Asks for something small.
 pub(crate) fn fetch(address: SocketAddr, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
     let mut body = Vec::new();
@@ -175,7 +194,6 @@ fn receive(
 ) -> io::Result<Transfer> {
     let mut reader = AnswerReader::new();
     let mut buffer = vec![0; BUFFER_BYTES];
-    let mut first_byte = None;
     while !reader.is_done() {
         let length = stream.read(&mut buffer)?;
         if length == 0 {
@@ -184,19 +202,14 @@ fn receive(
         reader
             .feed(&buffer[..length], body)
             .map_err(io::Error::other)?;
-        if first_byte.is_none() && reader.body_bytes() > 0 {
-            first_byte = Some(started.elapsed());
-        }
     }
-    let total = started.elapsed();
     let answer = Answer {
         status: reader.status(),
         body_bytes: reader.body_bytes(),
     };
     Ok(Transfer {
         answer,
-        first_byte: first_byte.unwrap_or(total),
-        total,
+        total: started.elapsed(),
     })
 }
 

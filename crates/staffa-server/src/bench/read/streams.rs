@@ -4,11 +4,12 @@ use bytes::Bytes;
 
 use super::loaded::{SCHEMA, TABLE};
 use crate::bench::bed::{Bed, Watch, check_any};
-use crate::bench::client::{download, get};
+use crate::bench::client::{download, first_byte, get};
 use crate::bench::figure::{float, milliseconds, per_second};
 use crate::bench::load::Pool;
 use crate::bench::raw::RawFormat;
 use crate::bench::report::Outcome;
+use crate::bench::tally::median;
 
 /// A format, what the raw engine's writer for it is, and what is asked of Staffa beside it.
 const FORMATS: [(&str, Option<RawFormat>, f64); 4] = [
@@ -17,6 +18,9 @@ const FORMATS: [(&str, Option<RawFormat>, f64); 4] = [
     ("arrow", None, 0.0),
     ("parquet", Some(RawFormat::Parquet), 0.7),
 ];
+
+/// How many streams are opened for their first byte.
+const OPENINGS: usize = 15;
 
 pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
     let loaded = bed.loaded()?;
@@ -57,10 +61,8 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
             }
         }
         bed.keep(outcome);
-        let first = milliseconds(transfer.first_byte);
-        let name = format!("streams/{format}, first byte");
-        bed.keep(Outcome::new(name, first, "ms").at_most(50.0));
         limited(bed, &loaded, format)?;
+        first_bytes(bed, &loaded, format)?;
     }
     Ok(())
 }
@@ -75,6 +77,20 @@ fn limited(bed: &mut Bed<'_>, loaded: &super::Loaded, format: &str) -> anyhow::R
         let name = format!("streams/{format}, {rows} each {connections}");
         bed.keep(Outcome::of_load(name, &tally, float(rows), "rows/s").costing(usage));
     }
+    Ok(())
+}
+
+/// The first bytes of streams of all records that are opened one after the other. A machine that
+/// has slept takes several times as long, for whatever it does first.
+fn first_bytes(bed: &mut Bed<'_>, loaded: &super::Loaded, format: &str) -> anyhow::Result<()> {
+    let (address, request) = (loaded.server.address(), stream(format, None));
+    let mut times = Vec::new();
+    for _ in 0..OPENINGS {
+        times.push(first_byte(address, &request)?);
+    }
+    let name = format!("streams/{format}, first byte");
+    let first = milliseconds(median(&mut times));
+    bed.keep(Outcome::new(name, first, "ms").at_most(50.0));
     Ok(())
 }
 
