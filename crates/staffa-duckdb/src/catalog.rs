@@ -258,9 +258,9 @@ fn commit(
     transaction: Transaction<'_>,
     (schema, changes_layout): (&SchemaSnapshot, bool),
 ) -> Result<(), StorageError> {
-    let writing = engine.sequences.begin([(schema.name(), Touched::Any)]);
+    let under_way = engine.sequences.begin([(schema.name(), Touched::Any)]);
     let committed = engine.commit_change(schema, changes_layout, || transaction.commit());
-    drop(writing);
+    drop(under_way);
     match committed {
         Ok(committed) => {
             engine.committed(committed);

@@ -260,9 +260,10 @@ fn connect_aside(options: &Options, path: &Path) -> Result<Connection, Trouble> 
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("staffa-engine".to_owned());
         let connecting = thread.spawn_scoped(scope, || {
-            Priority::Questions.take();
+            Priority::Middle.take();
             connect(options, path)
-        })?;
+        });
+        let connecting = connecting.map_err(|error| Fault::bug(error.to_string()))?;
         connecting
             .join()
             .unwrap_or_else(|_| Err(Fault::bug("opening the engine panicked").into()))

@@ -52,19 +52,28 @@ impl Pages {
         if let Some(page) = self.known(link, &at, query)? {
             return Ok(page);
         }
+        // Without a number nothing can be kept, and there is no use in looking further.
+        let commit = at().filter(|_| ahead::is_of_use(query));
         let is_deep = query.offset >= self.fences.sizes.deep_offset;
         let ladder = ladder(link, &self.fences, query, is_deep)?;
-        if ladder.is_none() && !self.looks_without_fences(link, query)? {
+        let is_looked_for =
+            ladder.is_some() || (commit.is_some() && self.is_worth_a_look(link, query)?);
+        if !is_looked_for {
             return select::records(query).fetch_within(link, query.bytes_max);
         }
-        let commit = at();
-        let keep = |found: &[RecordBatch], is_end| match commit {
-            Some(commit) if at() == Some(commit) => self.ahead.keep(query, commit, found, is_end),
-            _ => Ok(()),
+        let keep = |found: &[RecordBatch], is_end| {
+            if let Some(commit) = commit
+                && at() == Some(commit)
+            {
+                self.ahead.keep(query, commit, found, is_end);
+            }
         };
         let mut snapshot = Transaction::begin(link)?;
         snapshot.run(|connection| {
-            let look = self.ahead.widened(query);
+            let look = match commit {
+                Some(_) => self.ahead.widened(query),
+                None => query.clone(),
+            };
             let guess = match &ladder {
                 Some(ladder) => place::find(connection, &look, ladder, is_deep)?,
                 None => None,
@@ -74,7 +83,7 @@ impl Pages {
             {
                 return Ok(page);
             }
-            if ahead::is_of_use(query)
+            if commit.is_some()
                 && let Some(page) = within(connection, (query, &look), &Bounds::of(query), keep)?
             {
                 return Ok(page);
@@ -103,9 +112,12 @@ impl Pages {
 
     /// Whether a page that no fences lead to, for its filter or for the nulls where it starts,
     /// is looked for by its keys. Somebody who has come to a second page may want a third.
-    fn looks_without_fences(&self, link: &Link, query: &RecordQuery) -> Result<bool, Fault> {
-        Ok(query.after.is_some()
-            && ahead::is_of_use(query)
+    fn is_worth_a_look(&self, link: &Link, query: &RecordQuery) -> Result<bool, Fault> {
+        let Some(position) = &query.after else {
+            return Ok(false);
+        };
+        let starts_at_null = position.values.first().is_none_or(Value::is_null);
+        Ok((query.filter.is_some() || starts_at_null)
             && fence::records(link, &query.schema)? >= self.fences.sizes.records_min)
     }
 }
@@ -146,7 +158,7 @@ fn within(
     connection: &Connection,
     (query, look): (&RecordQuery, &RecordQuery),
     bounds: &Bounds,
-    keep: impl FnOnce(&[RecordBatch], bool) -> Result<(), Fault>,
+    keep: impl FnOnce(&[RecordBatch], bool),
 ) -> Result<Option<Vec<RecordBatch>>, Fault> {
     let most = |query: &RecordQuery| {
         let most = query.limit.and_then(|limit| usize::try_from(limit).ok());
@@ -164,7 +176,7 @@ fn within(
     if bounds.to.is_some() && ids.len() < most(query) {
         return Ok(None);
     }
-    keep(&found, bounds.to.is_none() && ids.len() < most(look))?;
+    keep(&found, bounds.to.is_none() && ids.len() < most(look));
     ids.truncate(most(query));
     let page = records_of(connection, query, &ids)?;
     page.ok_or_else(|| Fault::bug("records of a snapshot are gone within it"))

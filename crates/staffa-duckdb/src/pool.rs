@@ -49,7 +49,7 @@ impl Pool {
     ) -> Result<Self, StorageError> {
         let threads = (0..threads.max(1)).map(|_| Asker).collect();
         let capacity = engine.options.read_queue_max;
-        Inbox::start(engine, (name, Priority::Questions), capacity, threads).map(Self)
+        Inbox::start(engine, (name, Priority::Middle), capacity, threads).map(Self)
     }
 
     /// Asks a question and waits for the answer.

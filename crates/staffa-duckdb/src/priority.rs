@@ -10,11 +10,11 @@
 pub(crate) enum Priority {
     /// Records by id and commits.
     Prompt = 0,
-    /// Pages, counts and aggregates, and what the engine does for any question on threads of its
-    /// own.
-    Questions = 5,
-    /// Streams and bulk writes.
-    LongWork = 10,
+    /// Pages, counts, aggregates, and what the engine does on threads of its own. And bulk writes:
+    /// their commits hold what all others wait for.
+    Middle = 5,
+    /// Streams.
+    Last = 10,
 }
 
 impl Priority {

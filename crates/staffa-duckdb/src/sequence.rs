@@ -74,14 +74,14 @@ impl Sequences {
     pub(crate) fn begin<'n>(
         &self,
         schemas: impl IntoIterator<Item = (&'n str, Touched)>,
-    ) -> Writing<'_> {
+    ) -> UnderWay<'_> {
         let schemas = schemas.into_iter();
         let schemas: Vec<_> = schemas.map(|(name, how)| (name.to_owned(), how)).collect();
         let mut of_schema = self.schemas.write();
         for (name, _) in &schemas {
             of_schema.entry(name.clone()).or_default().under_way += 1;
         }
-        Writing {
+        UnderWay {
             sequences: self,
             schemas,
             records: Vec::new(),
@@ -92,7 +92,7 @@ impl Sequences {
     pub(crate) fn begin_all<'o>(
         &self,
         operations: impl Iterator<Item = &'o Operation>,
-    ) -> Writing<'_> {
+    ) -> UnderWay<'_> {
         let mut schemas: Vec<&str> = Vec::new();
         let mut records = Vec::new();
         for operation in operations {
@@ -107,9 +107,9 @@ impl Sequences {
                 schemas.push(name);
             }
         }
-        let mut writing = self.begin(schemas.into_iter().map(|name| (name, Touched::None)));
-        writing.records = records;
-        writing
+        let mut under_way = self.begin(schemas.into_iter().map(|name| (name, Touched::None)));
+        under_way.records = records;
+        under_way
     }
 
     /// Notes that any schema may have been written to.
@@ -133,14 +133,14 @@ impl Sequences {
 /// numbers rise, whatever came of it.
 #[derive(Debug)]
 #[must_use = "the numbers rise when it is dropped"]
-pub(crate) struct Writing<'s> {
+pub(crate) struct UnderWay<'s> {
     sequences: &'s Sequences,
     schemas: Vec<(String, Touched)>,
     /// Those that change.
     records: Vec<RecordId>,
 }
 
-impl Drop for Writing<'_> {
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         for id in &self.records {
             self.sequences.slot(*id).fetch_add(1, Ordering::AcqRel);

@@ -154,7 +154,7 @@ impl Session {
         std::thread::Builder::new()
             .name("staffa-bulk".to_owned())
             .spawn(move || {
-                Priority::LongWork.take();
+                Priority::Middle.take();
                 load.engine.sessions_open.fetch_add(1, Ordering::AcqRel);
                 let engine = Arc::clone(&load.engine);
                 load.run(link, (inbox, runtime), &place);
@@ -386,9 +386,9 @@ impl Load {
         let also_written = also.iter().map(StampedBatch::schema);
         let also_written = also_written.map(|schema| (schema.name(), Touched::None));
         let written = also_written.chain([(self.schema.name(), touched)]);
-        let writing = engine.sequences.begin(written);
+        let under_way = engine.sequences.begin(written);
         let committed = transaction.commit();
-        drop(writing);
+        drop(under_way);
         Some(match committed {
             Ok(committed) => {
                 self.receipt.commit = self.engine.committed(committed);

@@ -136,7 +136,7 @@ struct Rest {
 
 impl Producer {
     fn run(self, link: Link, started: oneshot::Sender<Result<(), StorageError>>) {
-        Priority::LongWork.take();
+        Priority::Last.take();
         self.engine.streams_open.fetch_add(1, Ordering::AcqRel);
         let sql = select::records(&self.query);
         let rest = self.produce(&link, &sql, started);

@@ -270,9 +270,9 @@ fn finish<'o>(
     written: impl Iterator<Item = &'o Operation>,
     commit: impl FnOnce() -> Result<Committed, CommitError>,
 ) -> Result<u64, Failure> {
-    let writing = engine.sequences.begin_all(written);
+    let under_way = engine.sequences.begin_all(written);
     let committed = commit();
-    drop(writing);
+    drop(under_way);
     match committed {
         Ok(committed) => Ok(engine.committed(committed)),
         Err(CommitError::RolledBack(fault)) => Err(Failure::Known(fault)),

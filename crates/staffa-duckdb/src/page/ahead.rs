@@ -5,15 +5,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow_array::{Array as _, ArrayRef, RecordBatch};
-use arrow_schema::SchemaRef;
+use arrow_array::{Array as _, ArrayRef, RecordBatch, UInt64Array};
+use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::concat::concat_batches;
+use arrow_select::take::take_record_batch;
 use parking_lot::Mutex;
 use staffa_domain::batch::record_id;
 use staffa_domain::{Field, RecordId, RecordQuery, Sort, Value};
 
 use super::goes_by_id;
-use crate::error::Fault;
 use crate::types::{conform, value_at};
 
 /// How many records beyond its page a look finds.
@@ -54,10 +54,11 @@ impl Default for ReadAhead {
 }
 
 /// Whether a look goes further than the page. In the order of ids, which about is that of the
-/// file, the next page is found faster than by ids that lie apart.
+/// file, the next page is found faster than by ids that lie apart; and who counts pages asks
+/// for the next one without a position.
 pub(super) fn is_of_use(query: &RecordQuery) -> bool {
     let first = query.total_sort().first().map(|key| key.field);
-    goes_by_id(query) && query.is_ordered() && first != Some(Field::Id)
+    goes_by_id(query) && query.is_ordered() && query.offset == 0 && first != Some(Field::Id)
 }
 
 /// The keys of an order but the id, which a run's columns have after their ids.
@@ -116,21 +117,20 @@ impl ReadAhead {
         commit: u64,
         found: &[RecordBatch],
         is_end: bool,
-    ) -> Result<(), Fault> {
-        let Some(layout) = layout(query).filter(|_| is_of_use(query)) else {
-            return Ok(());
+    ) {
+        // What does not have the layout is of a version that has gone.
+        let Some(Ok(whole)) = layout(query).map(|layout| join(found, &layout)) else {
+            return;
         };
-        let parts = found.iter().map(|batch| conform(batch, &layout));
-        let parts = parts.collect::<Result<Vec<_>, _>>()?;
-        let whole = concat_batches(&layout, &parts)?;
-        let bytes = whole.get_array_memory_size();
-        if whole.num_rows() == 0 || bytes > BYTES_MAX / 16 {
-            return Ok(());
+        let (question, ids) = (question(query), ids(&whole).collect::<Vec<_>>());
+        let bytes = question.len() + size_of_val(ids.as_slice()) + whole.get_array_memory_size();
+        if ids.is_empty() || bytes > BYTES_MAX / 16 {
+            return;
         }
         let run = Run {
-            question: question(query),
+            question,
             commit,
-            ids: ids(&whole).collect(),
+            ids,
             keys: whole.columns()[1..].to_vec(),
             is_end,
             bytes,
@@ -146,7 +146,6 @@ impl ReadAhead {
             kept -= oldest.bytes;
         }
         runs.push_back(Arc::new(run));
-        Ok(())
     }
 
     /// Makes a run the newest.
@@ -168,6 +167,14 @@ fn layout(query: &RecordQuery) -> Option<SchemaRef> {
     let columns: Vec<usize> = columns.map(|field| field.index()).collect();
     let layout = query.schema.record_layout().project(&columns);
     layout.ok().map(Arc::new)
+}
+
+/// What a look found, in buffers of its own: those of the engine are larger than what is in them.
+fn join(found: &[RecordBatch], layout: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let parts = found.iter().map(|batch| conform(batch, layout));
+    let whole = concat_batches(layout, &parts.collect::<Result<Vec<_>, _>>()?)?;
+    let rows: UInt64Array = (0..whole.num_rows() as u64).collect();
+    take_record_batch(&whole, &rows)
 }
 
 /// The ids of what a look found.

@@ -341,3 +341,50 @@ impl Task {
         trailers
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use arrow_array::RecordBatch;
+    use staffa_codec::encode::{BatchEncoder, EncodeError};
+
+    use super::Aside;
+
+    /// The nice value of the thread that asks.
+    fn nice() -> i32 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        // proc_pid_stat(5): the nineteenth field, of which two come before these.
+        rest.split(' ').nth(16).unwrap().parse().unwrap()
+    }
+
+    /// Writes the priority of the thread that it is called on.
+    #[derive(Debug)]
+    struct Telling;
+
+    impl BatchEncoder for Telling {
+        fn content_type(&self) -> &'static str {
+            "text/plain"
+        }
+
+        fn start(&mut self, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
+            Ok(())
+        }
+
+        fn encode(&mut self, _batch: &RecordBatch, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
+            Ok(())
+        }
+
+        fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+            out.extend(nice().to_string().into_bytes());
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_encoder_aside_gives_way() {
+        let aside = Aside::start(Box::new(Telling)).unwrap();
+        let told = aside.encode(None).await.unwrap();
+        let expected = (nice() + 10).min(19);
+        assert_eq!(String::from_utf8(told).unwrap(), expected.to_string());
+    }
+}

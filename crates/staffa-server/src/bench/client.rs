@@ -151,8 +151,9 @@ pub(crate) fn download(
     receive(&mut stream, started, body)
 }
 
-/// How long the first byte of an answer takes; the rest is not waited for.
-pub(crate) fn first_byte(address: SocketAddr, request: &[u8]) -> io::Result<Duration> {
+/// How long the first byte of an answer takes; the rest is not waited for. None where the server
+/// has too much to do.
+pub(crate) fn first_byte(address: SocketAddr, request: &[u8]) -> io::Result<Option<Duration>> {
     let mut stream = connect(address)?;
     let started = Instant::now();
     stream.write_all(request)?;
@@ -167,7 +168,8 @@ pub(crate) fn first_byte(address: SocketAddr, request: &[u8]) -> io::Result<Dura
         fed.map_err(io::Error::other)?;
     }
     match reader.status() {
-        200 => Ok(started.elapsed()),
+        200 => Ok(Some(started.elapsed())),
+        503 => Ok(None),
         status => Err(io::Error::other(format!("the server said {status}"))),
     }
 }

@@ -57,7 +57,11 @@ pub(super) fn run(bed: &mut Bed<'_>) -> anyhow::Result<()> {
             }
             bed.keep(outcome);
         }
-        let mut jumps = Jump { order, cursors };
+        let mut jumps = Jump {
+            order,
+            cursors,
+            asked: 0,
+        };
         let (tally, usage) = bed.load(&loaded.server, 16, &mut jumps)?;
         check_any("pages", &tally)?;
         let name = format!("pages/by {order}, each elsewhere 16");
@@ -205,14 +209,17 @@ impl Requests for Walk {
 struct Jump {
     order: &'static str,
     cursors: Vec<String>,
+    // Not the number of the request, which begins anew when it has warmed up.
+    asked: u64,
 }
 
 impl Requests for Jump {
-    fn next(&mut self, number: u64) -> Bytes {
+    fn next(&mut self, _number: u64) -> Bytes {
         let places = self.cursors.len().max(1) as u64;
-        let place = usize::try_from(number.wrapping_mul(7_919) % places).unwrap_or(0);
+        let place = usize::try_from(self.asked.wrapping_mul(7_919) % places).unwrap_or(0);
         let sizes = SIZES.end() - SIZES.start() + 1;
-        let size = SIZES.start() + number / places % sizes;
+        let size = SIZES.start() + self.asked / places % sizes;
+        self.asked += 1;
         let cursor = &self.cursors[place];
         page(self.order, &format!("size={size}&cursor={cursor}"))
     }

@@ -1,5 +1,6 @@
 //! Streams of all records in every format, and of a few.
 
+use anyhow::ensure;
 use bytes::Bytes;
 
 use super::loaded::{SCHEMA, TABLE};
@@ -85,9 +86,14 @@ fn limited(bed: &mut Bed<'_>, loaded: &super::Loaded, format: &str) -> anyhow::R
 fn first_bytes(bed: &mut Bed<'_>, loaded: &super::Loaded, format: &str) -> anyhow::Result<()> {
     let (address, request) = (loaded.server.address(), stream(format, None));
     let mut times = Vec::new();
-    for _ in 0..OPENINGS {
-        times.push(first_byte(address, &request)?);
+    // Those that were left a moment ago may still have all the places.
+    for _ in 0..10 * OPENINGS {
+        times.extend(first_byte(address, &request)?);
+        if times.len() == OPENINGS {
+            break;
+        }
     }
+    ensure!(!times.is_empty(), "no stream began");
     let name = format!("streams/{format}, first byte");
     let first = milliseconds(median(&mut times));
     bed.keep(Outcome::new(name, first, "ms").at_most(50.0));
