@@ -49,7 +49,7 @@ impl Pages {
         query: &RecordQuery,
     ) -> Result<Vec<RecordBatch>, Fault> {
         let at = || sequences.of_resting(query.schema.name());
-        if let Some(page) = self.known(link, &at, query)? {
+        if let Some(page) = self.known(link, at, query)? {
             return Ok(page);
         }
         // Without a number nothing can be kept, and there is no use in looking further.

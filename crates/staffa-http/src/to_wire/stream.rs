@@ -351,10 +351,11 @@ mod tests {
 
     /// The nice value of the thread that asks.
     fn nice() -> i32 {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("a stat");
+        let (_, rest) = stat.rsplit_once(") ").expect("a name");
         // proc_pid_stat(5): the nineteenth field, of which two come before these.
-        rest.split(' ').nth(16).unwrap().parse().unwrap()
+        let field = rest.split(' ').nth(16).expect("a nineteenth field");
+        field.parse().expect("a number")
     }
 
     /// Writes the priority of the thread that it is called on.
@@ -382,9 +383,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_encoder_aside_gives_way() {
-        let aside = Aside::start(Box::new(Telling)).unwrap();
-        let told = aside.encode(None).await.unwrap();
+        let aside = Aside::start(Box::new(Telling)).expect("a thread");
+        let told = aside.encode(None).await.expect("an answer");
         let expected = (nice() + 10).min(19);
-        assert_eq!(String::from_utf8(told).unwrap(), expected.to_string());
+        assert_eq!(String::from_utf8(told).expect("text"), expected.to_string());
     }
 }
