@@ -27,7 +27,7 @@ use crate::sequence::Sequences;
 use crate::sql::select::{self, Bounds};
 use crate::transaction::Transaction;
 
-use ahead::ReadAhead;
+use ahead::{Known, ReadAhead};
 use fence::{Fences, Ladder};
 
 /// Up to how many records are found by the columns of the order alone and then fetched by id.
@@ -49,15 +49,22 @@ impl Pages {
         query: &RecordQuery,
     ) -> Result<Vec<RecordBatch>, Fault> {
         let at = || sequences.of_resting(query.schema.name());
-        if let Some(page) = self.known(link, at, query)? {
+        // Without a number nothing can be kept, nor was anything.
+        let commit = at().filter(|_| ahead::is_of_use(query));
+        let known = commit.map_or(Known::Nothing, |commit| self.ahead.find(query, commit));
+        if let Known::Page(ids) = &known
+            && let Some(page) = records_of(link, query, ids)?
+            // Else the records are of another moment than their order.
+            && at() == commit
+        {
             return Ok(page);
         }
-        // Without a number nothing can be kept, and there is no use in looking further.
-        let commit = at().filter(|_| ahead::is_of_use(query));
+        let follows = known == Known::Follows;
         let is_deep = query.offset >= self.fences.sizes.deep_offset;
         let ladder = ladder(link, &self.fences, query, is_deep)?;
-        let is_looked_for =
-            ladder.is_some() || (commit.is_some() && self.is_worth_a_look(link, query)?);
+        let is_looked_for = ladder.is_some()
+            || follows
+            || (commit.is_some() && self.is_worth_a_look(link, query)?);
         if !is_looked_for {
             return select::records(query).fetch_within(link, query.bytes_max);
         }
@@ -68,46 +75,28 @@ impl Pages {
                 self.ahead.keep(query, commit, found, is_end);
             }
         };
+        let look = match follows {
+            true => &self.ahead.widened(query),
+            false => query,
+        };
         let mut snapshot = Transaction::begin(link)?;
         snapshot.run(|connection| {
-            let look = match commit {
-                Some(_) => self.ahead.widened(query),
-                None => query.clone(),
-            };
             let guess = match &ladder {
-                Some(ladder) => place::find(connection, &look, ladder, is_deep)?,
+                Some(ladder) => place::find(connection, look, ladder, is_deep)?,
                 None => None,
             };
             if let Some(bounds) = guess
-                && let Some(page) = within(connection, (query, &look), &bounds, keep)?
+                && let Some(page) = within(connection, (query, look), &bounds, keep)?
             {
                 return Ok(page);
             }
             if commit.is_some()
-                && let Some(page) = within(connection, (query, &look), &Bounds::of(query), keep)?
+                && let Some(page) = within(connection, (query, look), &Bounds::of(query), keep)?
             {
                 return Ok(page);
             }
             select::records(query).fetch_within(connection, query.bytes_max)
         })
-    }
-
-    /// The page, if a look at an earlier one found its ids and nobody has written since.
-    fn known(
-        &self,
-        link: &Link,
-        at: impl Fn() -> Option<u64>,
-        query: &RecordQuery,
-    ) -> Result<Option<Vec<RecordBatch>>, Fault> {
-        let Some(commit) = at() else {
-            return Ok(None);
-        };
-        let Some(ids) = self.ahead.find(query, commit) else {
-            return Ok(None);
-        };
-        let page = records_of(link, query, &ids)?;
-        // Else the records are of another moment than their order.
-        Ok(page.filter(|_| at() == Some(commit)))
     }
 
     /// Whether a page that no fences lead to, for its filter or for the nulls where it starts,

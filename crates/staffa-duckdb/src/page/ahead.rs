@@ -1,6 +1,6 @@
-//! Reading ahead: who asks for a page mostly asks for the next one, and what a page costs is to
-//! look at a whole column. So a look finds the ids of many pages, which are kept for as long as
-//! nobody writes to the schema; the pages after the first are records by id.
+//! Reading ahead: what a page costs is to look at a whole column, and who has come to a second
+//! one mostly comes to more. So the look for a page that follows another finds the ids of many,
+//! which are kept for as long as nobody writes to the schema: these pages are records by id.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use staffa_domain::{Field, RecordId, RecordQuery, Sort, Value};
 use super::goes_by_id;
 use crate::types::{conform, value_at};
 
-/// How many records beyond its page a look finds. Their ids lie all over the file: 250 and 500 of
-/// them make a look longer by a tenth or two, 1,000 by half.
-const RECORDS: u64 = 500;
+/// How many records beyond its page the look for one that follows finds. Their ids lie all over the
+/// file and make it longer by half, once for some twenty pages.
+const RECORDS: u64 = 1_000;
 /// How many characters of a text are known at most; of more it is not known which text it is.
 pub(super) const TEXT_MAX: usize = 64;
-/// How many runs are kept: so many readers go from page to page at a look for every ten.
-const RUNS_MAX: usize = 256;
+/// How many runs are kept. A page that was looked for alone is one, too.
+const RUNS_MAX: usize = 1_024;
 /// How many bytes all of them may have. A number takes 24 for each record.
 const BYTES_MAX: usize = 16 << 20;
 
@@ -39,6 +39,17 @@ struct Run {
     /// Whether no record follows the last.
     is_end: bool,
     bytes: usize,
+}
+
+/// What is known of a page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Its ids.
+    Page(Vec<RecordId>),
+    /// That it follows one that was looked for.
+    Follows,
+    /// Nothing.
+    Nothing,
 }
 
 /// The runs that were asked for last.
@@ -79,36 +90,40 @@ impl ReadAhead {
 
     /// The question for a page and what is found beyond it.
     pub(super) fn widened(&self, query: &RecordQuery) -> RecordQuery {
-        let mut look = query.clone();
-        if is_of_use(query) {
-            look.limit = look.limit.map(|limit| limit + self.records);
+        RecordQuery {
+            limit: query.limit.map(|limit| limit + self.records),
+            ..query.clone()
         }
-        look
     }
 
-    /// The ids of the page, if they are known at this commit.
-    pub(super) fn find(&self, query: &RecordQuery, commit: u64) -> Option<Vec<RecordId>> {
-        let position = query.after.as_ref().filter(|_| is_of_use(query))?;
-        let limit = usize::try_from(query.limit?).ok()?;
-        let values: Vec<&Value> = keys(query)
-            .map(|key| {
-                let place = query.sort.iter().position(|sort| sort.field == key.field)?;
-                position.values.get(place)
-            })
-            .collect::<Option<_>>()?;
+    /// What is known of a page at this commit.
+    pub(super) fn find(&self, query: &RecordQuery, commit: u64) -> Known {
+        let Some((position, values)) = position(query) else {
+            return Known::Nothing;
+        };
+        let limit = query.limit.and_then(|limit| usize::try_from(limit).ok());
         let question = question(query);
         let candidates: Vec<Arc<Run>> = {
             let runs = self.runs.lock();
             let is_candidate = |run: &&Arc<Run>| run.commit == commit && run.question == question;
             runs.iter().filter(is_candidate).map(Arc::clone).collect()
         };
+        let mut known = Known::Nothing;
         // From the newest, since who made it is likely to come back.
-        let (run, page) = candidates.iter().rev().find_map(|run| {
-            let ids = run.after(position.id, &values, limit)?;
-            Some((run, ids.to_vec()))
-        })?;
-        self.renew(run);
-        Some(page)
+        for run in candidates.iter().rev() {
+            let Some(follow) = run.after(position, &values) else {
+                continue;
+            };
+            let is_whole = limit.is_some_and(|limit| limit <= follow.len()) || run.is_end;
+            if is_whole {
+                let page = follow.iter().take(limit.unwrap_or(usize::MAX));
+                let page = Known::Page(page.copied().collect());
+                self.renew(run);
+                return page;
+            }
+            known = Known::Follows;
+        }
+        known
     }
 
     /// Keeps what a look at a commit found, from the front of the page on.
@@ -189,25 +204,28 @@ fn question(query: &RecordQuery) -> String {
     format!("{name} {version} {:?} {:?}", query.filter, query.sort)
 }
 
+/// The record where a page starts, and the values of the keys but the id there.
+fn position(query: &RecordQuery) -> Option<(RecordId, Vec<&Value>)> {
+    let position = query.after.as_ref()?;
+    let value = |key: Sort| {
+        let place = query.sort.iter().position(|sort| sort.field == key.field)?;
+        position.values.get(place)
+    };
+    let values = keys(query).map(value).collect::<Option<_>>()?;
+    Some((position.id, values))
+}
+
 impl Run {
-    /// The ids that follow a record with these keys, if as many are known as are asked for, or
-    /// all there are.
-    fn after(&self, id: RecordId, values: &[&Value], limit: usize) -> Option<&[RecordId]> {
+    /// The ids that follow a record with these keys, as far as they are known.
+    fn after(&self, id: RecordId, values: &[&Value]) -> Option<&[RecordId]> {
         let place = self.ids.iter().position(|known| *known == id)?;
-        let columns = self.keys.iter().zip(values);
+        let mut columns = self.keys.iter().zip(values);
         // The position may be of another moment, when the record lay elsewhere.
-        let is_there = columns.into_iter().all(|(column, value)| match value {
+        let is_there = columns.all(|(column, value)| match value {
             Value::Null => column.is_null(place),
             Value::String(text) if text.chars().nth(TEXT_MAX).is_some() => false,
             value => value_at(column, place) == **value,
         });
-        if !is_there {
-            return None;
-        }
-        let follow = &self.ids[place + 1..];
-        match follow.get(..limit) {
-            Some(page) => Some(page),
-            None => self.is_end.then_some(follow),
-        }
+        is_there.then(|| &self.ids[place + 1..])
     }
 }

@@ -13,9 +13,8 @@ use staffa_domain::{
 use staffa_testkit::schemas::SchemaBuilder;
 
 use super::Pages;
-use super::ahead::{self, ReadAhead};
-use super::fence::Fences;
-use super::fence::Sizes;
+use super::ahead::{self, Known, ReadAhead};
+use super::fence::{Fences, Sizes};
 use crate::catalog::make_storage;
 use crate::engine::Link;
 use crate::sequence::{Sequences, Touched};
@@ -149,10 +148,23 @@ impl Reader {
         Some((last_position(query, &whole)?, whole.num_rows()))
     }
 
-    /// Whether a page would be found without a look.
-    fn knows(&self, query: &RecordQuery) -> bool {
+    /// What is known of a page before it is asked for.
+    fn known(&self, query: &RecordQuery) -> Known {
         let commit = self.sequences.of_resting(query.schema.name());
-        commit.is_some_and(|commit| self.pages.ahead.find(query, commit).is_some())
+        commit.map_or(Known::Nothing, |commit| {
+            self.pages.ahead.find(query, commit)
+        })
+    }
+
+    /// Whether it would be found without a look.
+    fn knows(&self, query: &RecordQuery) -> bool {
+        matches!(self.known(query), Known::Page(_))
+    }
+
+    /// Goes on to the next page.
+    fn follow(&self, query: &mut RecordQuery) {
+        let (position, _) = self.compare(query).unwrap();
+        query.after = Some(position);
     }
 
     fn walk(&self, schema: &Arc<SchemaSnapshot>) {
@@ -186,6 +198,18 @@ fn last_position(query: &RecordQuery, page: &RecordBatch) -> Option<Position> {
         values: query.sort.iter().map(key).collect(),
         id: record_id(page, last).unwrap(),
     })
+}
+
+/// The question for the first so many records in the order of a property, its nulls last.
+fn first_by(schema: &Arc<SchemaSnapshot>, property: usize, limit: u64) -> RecordQuery {
+    let mut query = RecordQuery::all(Arc::clone(schema));
+    query.sort = vec![Sort {
+        field: Field::Property(property),
+        descending: false,
+        nulls_first: false,
+    }];
+    query.limit = Some(limit);
+    query
 }
 
 #[test]
@@ -243,37 +267,57 @@ fn pages_that_follow_are_the_plain_pages() {
 fn what_was_found_ahead_is_forgotten_at_a_write() {
     let schema = schema(false);
     let reader = Reader::of(&schema);
-    let mut query = RecordQuery::all(Arc::clone(&schema));
-    query.sort = vec![Sort {
-        field: Field::Property(2),
-        descending: false,
-        nulls_first: false,
-    }];
-    query.limit = Some(10);
-    let (position, _) = reader.compare(&query).unwrap();
-    query.after = Some(position.clone());
-    assert!(reader.knows(&query));
+    let mut query = first_by(&schema, 2, 10);
+    assert_eq!(reader.known(&query), Known::Nothing);
+    reader.follow(&mut query);
+    assert_eq!(reader.known(&query), Known::Follows, "nobody has gone on");
+    reader.follow(&mut query);
+    assert!(reader.knows(&query), "somebody has");
     query.limit = Some(200);
     assert!(reader.knows(&query), "a page of another size");
-    query.after = Some(Position {
-        values: vec![Value::String("elsewhere".to_owned())],
-        ..position.clone()
-    });
-    assert!(!reader.knows(&query), "where the record does not lie");
-    query.after = Some(Position {
-        values: vec![Value::Null],
-        ..position.clone()
-    });
-    assert!(!reader.knows(&query), "nor does it among the nulls");
+    let position = query.after.clone().unwrap();
+    for elsewhere in [Value::String("elsewhere".to_owned()), Value::Null] {
+        query.after = Some(Position {
+            values: vec![elsewhere],
+            ..position
+        });
+        assert_eq!(
+            reader.known(&query),
+            Known::Nothing,
+            "it does not lie there"
+        );
+    }
     query.after = Some(position);
     let under_way = reader.sequences.begin([("readings", Touched::None)]);
-    assert!(!reader.knows(&query), "a commit is under way");
+    assert_eq!(
+        reader.known(&query),
+        Known::Nothing,
+        "a commit is under way"
+    );
     reader.compare(&query);
     drop(under_way);
-    assert!(!reader.knows(&query), "it is over");
-    let (position, _) = reader.compare(&query).unwrap();
-    query.after = Some(position);
-    assert!(reader.knows(&query), "a look after it");
+    assert_eq!(reader.known(&query), Known::Nothing, "it is over");
+    reader.follow(&mut query);
+    reader.follow(&mut query);
+    assert!(reader.knows(&query), "after it");
+}
+
+/// A look for one page finds no more: who jumps pays for nobody.
+#[test]
+fn only_who_goes_on_looks_ahead() {
+    let schema = schema(false);
+    let reader = Reader::of(&schema);
+    let mut query = first_by(&schema, 0, 10);
+    reader.follow(&mut query);
+    query.limit = Some(9);
+    assert_eq!(
+        reader.known(&query),
+        Known::Follows,
+        "nine follow the last, if any"
+    );
+    let (first, _) = reader.compare(&first_by(&schema, 0, 1)).unwrap();
+    query.after = Some(first);
+    assert!(reader.knows(&query), "the nine others of the page");
 }
 
 /// Texts that are known by their heads alone are not taken for each other.
@@ -288,16 +332,12 @@ fn long_texts_are_not_known() {
     for length in [ahead::TEXT_MAX, ahead::TEXT_MAX + 1] {
         let long = format!("UPDATE {table} SET {label} = repeat('ä', {length})");
         reader.write(&schema, &long);
-        let mut query = RecordQuery::all(Arc::clone(&schema));
-        query.sort = vec![Sort {
-            field: Field::Property(2),
-            descending: false,
-            nulls_first: false,
-        }];
-        query.limit = Some(10);
-        let (position, _) = reader.compare(&query).unwrap();
-        query.after = Some(position);
-        assert_eq!(reader.knows(&query), length == ahead::TEXT_MAX);
+        let mut query = first_by(&schema, 2, 10);
+        reader.follow(&mut query);
+        assert_eq!(
+            reader.known(&query) == Known::Follows,
+            length == ahead::TEXT_MAX
+        );
         reader.compare(&query);
     }
 }
@@ -320,13 +360,7 @@ fn pages_are_in_order_while_records_move() {
              DROP TABLE turned; COMMIT"
         ),
     ];
-    let mut query = RecordQuery::all(Arc::clone(&schema));
-    query.sort = vec![Sort {
-        field,
-        descending: false,
-        nulls_first: false,
-    }];
-    query.limit = Some(20);
+    let mut query = first_by(&schema, 1, 20);
     let (sequences, name) = (&reader.sequences, schema.name());
     let (asks, asked) = mpsc::sync_channel(0);
     let known = std::thread::scope(|scope| {
@@ -381,13 +415,7 @@ fn a_page_needs_less_than_all() {
     let schema = schema(false);
     let reader = Reader::of(&schema);
     let (connection, fences) = (&reader.link, &reader.pages.fences);
-    let mut query = RecordQuery::all(Arc::clone(&schema));
-    query.sort = vec![Sort {
-        field: Field::Property(0),
-        descending: false,
-        nulls_first: false,
-    }];
-    query.limit = Some(10);
+    let mut query = first_by(&schema, 0, 10);
     for offset in [0, 2_000] {
         query.offset = offset;
         let is_deep = offset > 0;
