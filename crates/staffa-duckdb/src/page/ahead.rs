@@ -229,3 +229,77 @@ impl Run {
         is_there.then(|| &self.ids[place + 1..])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{FixedSizeBinaryArray, RecordBatch, StringArray};
+    use staffa_domain::query::Test;
+    use staffa_domain::{Field, Filter, Position, RecordQuery, Sort, Value};
+    use staffa_testkit::nth_id;
+    use staffa_testkit::schemas::orders;
+
+    use super::{BYTES_MAX, Known, RUNS_MAX, ReadAhead, layout};
+
+    /// Another question for each number, so long that it says so many values of a filter.
+    fn question(number: usize, values: usize) -> RecordQuery {
+        let mut query = RecordQuery::all(orders());
+        let field = Field::Property(0);
+        let value = |at: usize| Value::String(format!("{number} {at}"));
+        let values = (0..values).map(value).collect();
+        query.filter = Some(Filter::condition(field, Test::In(values)));
+        query.sort = vec![Sort {
+            field,
+            descending: false,
+            nulls_first: false,
+        }];
+        query.limit = Some(1);
+        query.after = Some(Position {
+            values: vec![Value::String("a".to_owned())],
+            id: nth_id(0),
+        });
+        query
+    }
+
+    fn keep(ahead: &ReadAhead, query: &RecordQuery) {
+        let ids = (0..2).map(nth_id).map(|id| *id.as_bytes());
+        let ids = FixedSizeBinaryArray::try_from_iter(ids).unwrap();
+        let keys = StringArray::from(vec!["a", "b"]);
+        let layout = layout(query).unwrap();
+        let found = RecordBatch::try_new(layout, vec![Arc::new(ids), Arc::new(keys)]);
+        ahead.keep(query, 1, &[found.unwrap()], false);
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let ahead = ReadAhead::default();
+        for number in 0..RUNS_MAX {
+            keep(&ahead, &question(number, 1));
+        }
+        // It was asked for, so that it is not the oldest any more.
+        let page = Known::Page(vec![nth_id(1)]);
+        assert_eq!(ahead.find(&question(0, 1), 1), page);
+        keep(&ahead, &question(RUNS_MAX, 1));
+        assert_eq!(ahead.runs.lock().len(), RUNS_MAX);
+        assert_eq!(ahead.find(&question(0, 1), 1), page);
+        assert_eq!(ahead.find(&question(1, 1), 1), Known::Nothing);
+        assert_eq!(ahead.find(&question(RUNS_MAX, 1), 1), page);
+    }
+
+    #[test]
+    fn long_questions_count() {
+        let ahead = ReadAhead::default();
+        for number in 0..64 {
+            keep(&ahead, &question(number, 20_000));
+        }
+        let runs = ahead.runs.lock();
+        assert!(runs.len() > 16, "{} runs", runs.len());
+        let texts: usize = runs.iter().map(|run| run.question.len()).sum();
+        assert!(texts <= BYTES_MAX, "{texts} bytes");
+        drop(runs);
+        let much = question(64, 100_000);
+        keep(&ahead, &much);
+        assert_eq!(ahead.find(&much, 1), Known::Nothing, "it is too long");
+    }
+}
