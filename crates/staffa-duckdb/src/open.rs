@@ -18,7 +18,6 @@ use crate::lane::Lane;
 use crate::monitor::Monitor;
 use crate::options::Options;
 use crate::pool::Pool;
-use crate::priority::Priority;
 use crate::reader::Reader;
 use crate::rows;
 use crate::session::Writer;
@@ -107,7 +106,7 @@ pub(crate) fn open_engine(options: Options) -> Result<Arc<Engine>, OpenError> {
 /// Opens the instance of a file that exists: ours, locked down. Nothing in this process may have
 /// it open.
 pub(crate) fn open_instance(options: &Options, path: &Path) -> Result<Connection, OpenError> {
-    let root = connect_aside(options, path).map_err(|error| error.at(path))?;
+    let root = connect(options, path).map_err(|error| error.at(path))?;
     check_format(&root, path)?;
     let log = root.execute_batch(CHANGES);
     log.map_err(|error| Trouble::from(error).at(path))?;
@@ -184,12 +183,6 @@ impl From<io::Error> for Trouble {
     }
 }
 
-impl From<Fault> for Trouble {
-    fn from(fault: Fault) -> Self {
-        Self::Engine(fault)
-    }
-}
-
 impl From<duckdb::Error> for Trouble {
     fn from(error: duckdb::Error) -> Self {
         Self::Engine(error.into())
@@ -253,21 +246,6 @@ fn base_config() -> Result<Config, duckdb::Error> {
         .with("allow_unsigned_extensions", "false")?
         .with("allow_persistent_secrets", "false")?
         .with("allow_unredacted_secrets", "false")
-}
-
-/// Connects on a thread of its own, from which the engine's threads have their priority.
-fn connect_aside(options: &Options, path: &Path) -> Result<Connection, Trouble> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("staffa-engine".to_owned());
-        let connecting = thread.spawn_scoped(scope, || {
-            Priority::Middle.take();
-            connect(options, path)
-        });
-        let connecting = connecting.map_err(|error| Fault::bug(error.to_string()))?;
-        connecting
-            .join()
-            .unwrap_or_else(|_| Err(Fault::bug("opening the engine panicked").into()))
-    })
 }
 
 fn connect(options: &Options, path: &Path) -> Result<Connection, Trouble> {

@@ -2,6 +2,7 @@
 //! a core for as long as it lasts; a record by id or a commit takes it for a millisecond, and
 //! should not have to wait until the others' turns are over.
 //!
+//! The engine's own threads are as any other: they take part in whatever is asked, records by id too.
 //! Linux alone has priorities of threads that anybody may lower; elsewhere all stay equal.
 
 /// How far a thread gives way, as a nice value: each step gives it a fifth less of a core that
@@ -10,8 +11,7 @@
 pub(crate) enum Priority {
     /// Records by id and commits.
     Prompt = 0,
-    /// Pages, counts, aggregates, and what the engine does on threads of its own. And bulk writes:
-    /// their commits hold what all others wait for.
+    /// Pages, counts and aggregates. And bulk writes: their commits hold what all others wait for.
     Middle = 5,
     /// Streams.
     Last = 10,

@@ -70,7 +70,6 @@ async fn long_work_gives_way() {
     };
     assert_eq!(nice["staffa-lane"].len(), 1, "{nice:?}");
     assert_eq!(nice["staffa-point"], nice["staffa-lane"]);
-    has("staffa-engine", 5);
     has("staffa-read", 5);
     has("staffa-bulk", 5);
     has("staffa-stream", 10);
