@@ -351,8 +351,10 @@ fn table_of(schema: &SchemaSnapshot, table: &str) -> String {
         .iter()
         .map(|column| {
             let kind = match column.as_str() {
-                "id" if schema.schema().append_only => "UUID NOT NULL",
-                "id" => "UUID PRIMARY KEY",
+                "id" if schema.schema().append_only => {
+                    "UUID USING COMPRESSION uncompressed NOT NULL"
+                }
+                "id" => "UUID USING COMPRESSION uncompressed PRIMARY KEY",
                 "version" => "BIGINT NOT NULL",
                 _ => "TIMESTAMP NOT NULL",
             };
