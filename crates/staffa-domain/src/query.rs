@@ -4,6 +4,7 @@ mod aggregate;
 mod filter;
 mod layout;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 pub use aggregate::{Aggregate, Bucket, DateUnit, Group, Having, Metric, MetricKind, OutputSort};
@@ -88,6 +89,28 @@ pub struct Sort {
     pub descending: bool,
     /// Nulls before all values, whichever the direction; else after.
     pub nulls_first: bool,
+}
+
+impl Sort {
+    /// Which of two values of the field comes first. Values that have no order are equal.
+    pub fn compare(&self, left: &Value, right: &Value) -> Ordering {
+        let null = match self.nulls_first {
+            true => Ordering::Less,
+            false => Ordering::Greater,
+        };
+        match (left.is_null(), right.is_null()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => null,
+            (false, true) => null.reverse(),
+            (false, false) => {
+                let order = left.compare(right).unwrap_or(Ordering::Equal);
+                match self.descending {
+                    true => order.reverse(),
+                    false => order,
+                }
+            }
+        }
+    }
 }
 
 /// Where in an order a page starts: just after the record with these values.

@@ -85,6 +85,7 @@ impl Link {
         let claim = PathClaim::take(&path, Duration::ZERO).unwrap();
         let connection = Connection::open_in_memory().unwrap();
         crate::rows::register(&connection).unwrap();
+        crate::page::register(&connection).unwrap();
         Self::new(connection, Arc::new(claim))
     }
 

@@ -17,6 +17,7 @@ use crate::error::Fault;
 use crate::lane::Lane;
 use crate::monitor::Monitor;
 use crate::options::Options;
+use crate::page;
 use crate::pool::Pool;
 use crate::reader::Reader;
 use crate::rows;
@@ -110,7 +111,9 @@ pub(crate) fn open_instance(options: &Options, path: &Path) -> Result<Connection
     check_format(&root, path)?;
     let log = root.execute_batch(CHANGES);
     log.map_err(|error| Trouble::from(error).at(path))?;
-    rows::register(&root).map_err(|error| Trouble::Engine(error).at(path))?;
+    for register in [rows::register, page::register] {
+        register(&root).map_err(|error| Trouble::Engine(error).at(path))?;
+    }
     configure(&root).map_err(|error| Trouble::Engine(error).at(path))?;
     Ok(root)
 }

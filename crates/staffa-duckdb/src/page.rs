@@ -7,12 +7,16 @@
 //! one look serves for the pages that follow, as long as nobody writes.
 
 mod ahead;
+mod among;
 mod fence;
+mod joint;
 mod place;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::concat::concat_batches;
@@ -20,6 +24,7 @@ use arrow_select::take::take_record_batch;
 use duckdb::Connection;
 use staffa_domain::batch::record_id;
 use staffa_domain::{Field, RecordId, RecordQuery, Value};
+use tokio::sync::oneshot;
 
 use crate::engine::Link;
 use crate::error::Fault;
@@ -28,7 +33,9 @@ use crate::sql::select::{self, Bounds};
 use crate::transaction::Transaction;
 
 use ahead::{Known, ReadAhead};
+pub(crate) use among::register;
 use fence::{Fences, Ladder};
+use joint::{Call, Found, Look, Room};
 
 /// Up to how many records are found by the columns of the order alone and then fetched by id.
 const IDS_MAX: u64 = 200;
@@ -38,6 +45,7 @@ const IDS_MAX: u64 = 200;
 pub(crate) struct Pages {
     fences: Fences,
     ahead: ReadAhead,
+    room: Room,
 }
 
 impl Pages {
@@ -68,7 +76,11 @@ impl Pages {
         if !is_looked_for {
             return select::records(query).fetch_within(link, query.bytes_max);
         }
+        let began = Instant::now();
         let keep = |found: &[RecordBatch], is_end| {
+            if let Some(ladder) = ladder.as_ref().filter(|_| !follows) {
+                ladder.fence.note_alone(began.elapsed());
+            }
             if let Some(commit) = commit
                 && at() == Some(commit)
             {
@@ -97,6 +109,82 @@ impl Pages {
             }
             select::records(query).fetch_within(connection, query.bytes_max)
         })
+    }
+
+    /// A page as one that waits for a look together with others, and where its answer comes; none
+    /// where that is not worth it, or it is known without a look.
+    pub(crate) fn call(
+        &self,
+        sequences: &Sequences,
+        query: &RecordQuery,
+    ) -> Option<(Call, oneshot::Receiver<Found>)> {
+        let fence = self.fences.made(&query.schema, joint::field(query)?)?;
+        if !fence.is_joint_worth(joint::CALLS_MAX) {
+            return None;
+        }
+        let commit = sequences.of_resting(query.schema.name());
+        match commit.map_or(Known::Nothing, |commit| self.ahead.find(query, commit)) {
+            Known::Page(_) => None,
+            Known::Follows => Call::new(query, &self.ahead.widened(query), fence),
+            Known::Nothing => Call::new(query, query, fence),
+        }
+    }
+
+    /// Lets a page wait, if the job that answers what waits could be queued.
+    pub(crate) fn wait<E>(
+        &self,
+        call: Call,
+        queue: impl FnOnce(Arc<Call>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.room.enter(call, queue)
+    }
+
+    /// Finds the pages that wait with a question, and answers each.
+    pub(crate) fn answer(&self, link: &Link, sequences: &Sequences, question: &str) {
+        let calls = self.room.take(question);
+        if let Err(fault) = self.find(link, sequences, &calls) {
+            for call in calls {
+                call.answer(Err(fault.clone()));
+            }
+            return;
+        }
+        for call in calls {
+            // What has its answer takes no other.
+            call.answer(Ok(None));
+        }
+    }
+
+    /// Answers each call whose page one look finds; a fault is the look's.
+    fn find(&self, link: &Link, sequences: &Sequences, calls: &[Arc<Call>]) -> Result<(), Fault> {
+        let Some(first) = calls.first() else {
+            return Ok(());
+        };
+        let at = || sequences.of_resting(first.query.schema.name());
+        let commit = at();
+        let mut snapshot = Transaction::begin(link)?;
+        let Some(look) = snapshot.run(|connection| Look::at(connection, calls))? else {
+            return Ok(());
+        };
+        let is_of_now = commit.is_some() && at() == commit;
+        for call in calls {
+            let found = look.of(call);
+            let query = &call.query;
+            if !call.is_wanted() || found.num_rows() < most(query) {
+                continue;
+            }
+            let ids: Vec<RecordId> = ahead::ids(&found).take(most(query)).collect();
+            let page = snapshot.run(|connection| page_of(connection, query, &ids));
+            if page.is_err() {
+                // That page's alone, but the snapshot is over.
+                call.answer(page.map(Some));
+                break;
+            }
+            if let Some(commit) = commit.filter(|_| is_of_now) {
+                self.ahead.keep(query, commit, &[found], false);
+            }
+            call.answer(page.map(Some));
+        }
+        Ok(())
     }
 
     /// Whether a page that no fences lead to, for its filter or for the nulls where it starts,
@@ -149,10 +237,6 @@ fn within(
     bounds: &Bounds,
     keep: impl FnOnce(&[RecordBatch], bool),
 ) -> Result<Option<Vec<RecordBatch>>, Fault> {
-    let most = |query: &RecordQuery| {
-        let most = query.limit.and_then(|limit| usize::try_from(limit).ok());
-        most.unwrap_or(usize::MAX)
-    };
     if !goes_by_id(query) {
         let page =
             select::records_within(query, bounds).fetch_within(connection, query.bytes_max)?;
@@ -167,9 +251,23 @@ fn within(
     }
     keep(&found, bounds.to.is_none() && ids.len() < most(look));
     ids.truncate(most(query));
-    let page = records_of(connection, query, &ids)?;
+    page_of(connection, query, &ids).map(Some)
+}
+
+/// The records of a page whose ids are of the same snapshot.
+fn page_of(
+    connection: &Connection,
+    query: &RecordQuery,
+    ids: &[RecordId],
+) -> Result<Vec<RecordBatch>, Fault> {
+    let page = records_of(connection, query, ids)?;
     page.ok_or_else(|| Fault::bug("records of a snapshot are gone within it"))
-        .map(Some)
+}
+
+/// How many records a page has at most.
+fn most(query: &RecordQuery) -> usize {
+    let most = query.limit.and_then(|limit| usize::try_from(limit).ok());
+    most.unwrap_or(usize::MAX)
 }
 
 /// The records with these ids, in this order, if all of them are there.

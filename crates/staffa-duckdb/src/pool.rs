@@ -60,7 +60,7 @@ impl Pool {
         let (answer, outcome) = oneshot::channel();
         let stage = Arc::new(Mutex::new(Stage::Waiting));
         let guard = Guard(Arc::clone(&stage));
-        self.0.send(Box::new(move |link| {
+        self.send(move |link| {
             {
                 let mut stage = stage.lock();
                 if matches!(*stage, Stage::Over) {
@@ -72,10 +72,18 @@ impl Pool {
             *stage.lock() = Stage::Over;
             // Nobody listens where the caller has gone.
             let _ = answer.send(result);
-        }))?;
+        })?;
         let result = outcome.await.map_err(|_| draining())?;
         drop(guard);
         result
+    }
+
+    /// Queues work that sees for itself whether anybody waits for it.
+    pub(crate) fn send(
+        &self,
+        job: impl FnOnce(&Link) + Send + 'static,
+    ) -> Result<(), StorageError> {
+        self.0.send(Box::new(job))
     }
 
     /// How many questions wait.

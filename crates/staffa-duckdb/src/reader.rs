@@ -13,7 +13,7 @@ use staffa_domain::query::{Aggregate, aggregate_layout};
 use staffa_domain::{Count, Filter, RecordId, RecordQuery, SchemaSnapshot, StorageError};
 use tokio::sync::Semaphore;
 
-use crate::engine::{Engine, PAGE_ROWS_MAX, overloaded};
+use crate::engine::{Engine, PAGE_ROWS_MAX, draining, overloaded};
 use crate::page::Pages;
 use crate::point::Points;
 use crate::pool::Pool;
@@ -65,24 +65,11 @@ impl Reader {
     }
 
     async fn page(&self, query: RecordQuery) -> Result<RecordStream, StorageError> {
-        let engine = Arc::clone(&self.engine);
-        let pages = Arc::clone(&self.pages);
-        let batch = self
-            .pool
-            .ask(move |link| {
-                let layout = select::layout(&query);
-                let found = pages
-                    .fetch(link, &engine.sequences, &query)
-                    .map_err(|fault| engine.answer(fault, &query.schema))?;
-                engine.check_layout(&query.schema)?;
-                let parts = found
-                    .iter()
-                    .map(|batch| conform(batch, &layout))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(StorageError::internal)?;
-                concat_batches(&layout, &parts).map_err(StorageError::internal)
-            })
-            .await?;
+        let found = self.page_with_others(&query).await.transpose();
+        let batch = match found.map(|found| whole(&self.engine, &query, found)) {
+            Some(batch) => batch?,
+            None => self.page_alone(query).await?,
+        };
         let batches = if batch.num_rows() == 0 {
             None
         } else {
@@ -90,6 +77,55 @@ impl Reader {
         };
         Ok(Box::pin(stream::iter(batches)))
     }
+
+    async fn page_alone(&self, query: RecordQuery) -> Result<RecordBatch, StorageError> {
+        let engine = Arc::clone(&self.engine);
+        let pages = Arc::clone(&self.pages);
+        self.pool
+            .ask(move |link| {
+                let found = pages.fetch(link, &engine.sequences, &query);
+                let found = found.map_err(|fault| engine.answer(fault, &query.schema));
+                whole(&engine, &query, found)
+            })
+            .await
+    }
+
+    /// A page that was found in one look together with others; none where it is to be asked for
+    /// alone. The look goes on as long as anybody waits for a part of it.
+    async fn page_with_others(
+        &self,
+        query: &RecordQuery,
+    ) -> Result<Option<Vec<RecordBatch>>, StorageError> {
+        let Some((call, answer)) = self.pages.call(&self.engine.sequences, query) else {
+            return Ok(None);
+        };
+        self.pages.wait(call, |call| {
+            let engine = Arc::clone(&self.engine);
+            let pages = Arc::clone(&self.pages);
+            self.pool.send(move |link| {
+                pages.answer(link, &engine.sequences, call.question());
+            })
+        })?;
+        let found = answer.await.map_err(|_| draining())?;
+        found.map_err(|fault| self.engine.answer(fault, &query.schema))
+    }
+}
+
+/// The records of a page as one batch, if they are of the schema's version.
+fn whole(
+    engine: &Engine,
+    query: &RecordQuery,
+    found: Result<Vec<RecordBatch>, StorageError>,
+) -> Result<RecordBatch, StorageError> {
+    let found = found?;
+    engine.check_layout(&query.schema)?;
+    let layout = select::layout(query);
+    let parts = found
+        .iter()
+        .map(|batch| conform(batch, &layout))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(StorageError::internal)?;
+    concat_batches(&layout, &parts).map_err(StorageError::internal)
 }
 
 #[async_trait]

@@ -176,7 +176,7 @@ impl ReadAhead {
 }
 
 /// The layout of what a look finds.
-fn layout(query: &RecordQuery) -> Option<SchemaRef> {
+pub(super) fn layout(query: &RecordQuery) -> Option<SchemaRef> {
     let columns = [Field::Id]
         .into_iter()
         .chain(keys(query).map(|key| key.field));
@@ -186,7 +186,7 @@ fn layout(query: &RecordQuery) -> Option<SchemaRef> {
 }
 
 /// What a look found, in buffers of its own: those of the engine are larger than what is in them.
-fn join(found: &[RecordBatch], layout: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(super) fn join(found: &[RecordBatch], layout: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let parts = found.iter().map(|batch| conform(batch, layout));
     let whole = concat_batches(layout, &parts.collect::<Result<Vec<_>, _>>()?)?;
     let rows: UInt64Array = (0..whole.num_rows() as u64).collect();
@@ -199,13 +199,13 @@ pub(super) fn ids(batch: &RecordBatch) -> impl Iterator<Item = RecordId> {
 }
 
 /// What makes two orders the same. A derived `Debug` names every part.
-fn question(query: &RecordQuery) -> String {
+pub(super) fn question(query: &RecordQuery) -> String {
     let (name, version) = (query.schema.name(), query.schema.version());
     format!("{name} {version} {:?} {:?}", query.filter, query.sort)
 }
 
 /// The record where a page starts, and the values of the keys but the id there.
-fn position(query: &RecordQuery) -> Option<(RecordId, Vec<&Value>)> {
+pub(super) fn position(query: &RecordQuery) -> Option<(RecordId, Vec<&Value>)> {
     let position = query.after.as_ref()?;
     let value = |key: Sort| {
         let place = query.sort.iter().position(|sort| sort.field == key.field)?;

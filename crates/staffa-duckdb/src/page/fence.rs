@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use duckdb::Connection;
@@ -53,6 +54,15 @@ pub(super) struct Fence {
     values: Vec<Value>,
     /// How many records lie between two neighbours, about.
     stretch: f64,
+    /// What looks by this field took since the fences were made.
+    costs: Costs,
+}
+
+/// What the last look of each kind took, in nanoseconds; zero where there was none.
+#[derive(Debug, Default)]
+struct Costs {
+    alone: AtomicU64,
+    joint: AtomicU64,
 }
 
 /// A field of one version of a schema.
@@ -65,6 +75,13 @@ struct Kept {
     made: Instant,
     took: Duration,
     is_being_made: bool,
+}
+
+impl Kept {
+    /// Whether it is time to make them anew.
+    fn is_old(&self) -> bool {
+        self.made.elapsed() >= (self.took * PAUSE_FACTOR).max(PAUSE_MIN)
+    }
 }
 
 /// Whose turn it is.
@@ -124,12 +141,19 @@ impl Fences {
         }
     }
 
+    /// The fences of a field that were made, unless it is time to make them anew.
+    pub(super) fn made(&self, schema: &SchemaSnapshot, field: Field) -> Option<Arc<Fence>> {
+        let key = (schema.name().to_owned(), schema.version(), field);
+        let fences = self.of_fields.lock();
+        let kept = fences.get(&key).filter(|kept| !kept.is_old())?;
+        kept.fence.clone()
+    }
+
     /// What is kept, unless it is the caller's turn to make it.
     fn turn(&self, key: &Key) -> Turn {
         let mut fences = self.of_fields.lock();
         if let Some(kept) = fences.get_mut(key) {
-            let pause = (kept.took * PAUSE_FACTOR).max(PAUSE_MIN);
-            if kept.is_being_made || kept.made.elapsed() < pause {
+            if kept.is_being_made || !kept.is_old() {
                 return Turn::Kept(kept.fence.clone());
             }
             kept.is_being_made = true;
@@ -181,13 +205,41 @@ fn make(
         .collect();
     #[expect(clippy::cast_precision_loss, reason = "a guess")]
     let stretch = records as f64 / sizes.fences_max as f64;
-    Ok(Some(Arc::new(Fence { values, stretch })))
+    Ok(Some(Arc::new(Fence {
+        values,
+        stretch,
+        costs: Costs::default(),
+    })))
+}
+
+impl Fence {
+    /// Notes what a look for one page took.
+    pub(super) fn note_alone(&self, took: Duration) {
+        self.costs.alone.store(nanos(took), Ordering::Relaxed);
+    }
+
+    /// Notes what a joint look took, which hardly depends on how many pages it is for.
+    pub(super) fn note_joint(&self, took: Duration) {
+        self.costs.joint.store(nanos(took), Ordering::Relaxed);
+    }
+
+    /// Whether one look for so many pages takes less than one for each. Where the records lie
+    /// about in the order of the field the engine skips most of them, but not in a joint look.
+    pub(super) fn is_joint_worth(&self, pages: usize) -> bool {
+        let alone = self.costs.alone.load(Ordering::Relaxed);
+        let joint = self.costs.joint.load(Ordering::Relaxed);
+        alone > 0 && joint < alone.saturating_mul(pages as u64)
+    }
+}
+
+fn nanos(took: Duration) -> u64 {
+    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Fences from the front of an order to its end, whichever its direction.
 #[derive(Debug)]
 pub(super) struct Ladder {
-    fence: Arc<Fence>,
+    pub(super) fence: Arc<Fence>,
     pub(super) key: Sort,
 }
 
@@ -220,6 +272,20 @@ impl Ladder {
         }
     }
 
+    /// How many fences lie between two values, at them included.
+    pub(super) fn between(&self, from: &Value, to: &Value) -> usize {
+        let values = &self.fence.values;
+        let first = values.partition_point(|fence| is_less(fence, from, false));
+        let end = values.partition_point(|fence| is_less(fence, to, true));
+        end.saturating_sub(first)
+    }
+
+    /// How many fences so many records take, for sure enough.
+    #[expect(clippy::cast_precision_loss, reason = "a guess")]
+    pub(super) fn fences_for(&self, records: u64) -> usize {
+        fences_among(records as f64 / self.fence.stretch)
+    }
+
     /// How many fences so many records take, about.
     #[expect(
         clippy::cast_precision_loss,
@@ -230,6 +296,19 @@ impl Ladder {
     pub(super) fn fences_of(&self, records: u64) -> usize {
         (records as f64 / self.fence.stretch).ceil() as usize
     }
+}
+
+/// How many fences some records have among them at most, in all but one of some two hundred cases.
+///
+/// The fences are a sample at random, so that their number is about that of a Poisson distribution
+/// with this mean. Its deviation is the root of the mean; the rest is for its longer tail.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a guess of what is not negative"
+)]
+fn fences_among(mean: f64) -> usize {
+    (2.6f64.mul_add(mean.sqrt(), mean) + 0.2).ceil() as usize
 }
 
 fn is_less(fence: &Value, value: &Value, or_equal: bool) -> bool {
@@ -253,7 +332,28 @@ mod tests {
             descending,
             nulls_first: false,
         };
-        Ladder::new(Arc::new(Fence { values, stretch }), key)
+        let costs = super::Costs::default();
+        let fence = Fence {
+            values,
+            stretch,
+            costs,
+        };
+        Ladder::new(Arc::new(fence), key)
+    }
+
+    #[test]
+    fn few_pages_reach_further_than_their_fences() {
+        for mean in [0.01, 0.1, 0.3, 0.65, 1.0, 1.5, 3.0, 6.0, 14.0, 30.0, 100.0] {
+            let fences = super::fences_among(mean);
+            let mut term = f64::exp(-mean);
+            let mut at_most = term;
+            for number in 1..=fences {
+                term *= mean / f64::from(u32::try_from(number).unwrap());
+                at_most += term;
+            }
+            let more = 1.0 - at_most;
+            assert!(more < 0.008, "{more} of {mean}");
+        }
     }
 
     #[test]

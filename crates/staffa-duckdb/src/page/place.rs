@@ -26,21 +26,30 @@ pub(super) fn find(
     if is_deep {
         return find_offset(connection, query, ladder);
     }
-    let start = match &query.after {
-        None => 0,
-        Some(position) => ladder.after(position.values.first().unwrap_or(&Value::Null)),
-    };
-    let to = ladder.at(start + reach(query, ladder, query.offset));
-    Ok(to.map(|to| Bounds {
+    Ok(end(query, ladder).map(|to| Bounds {
         from: None,
         to: Some(to.clone()),
         offset: query.offset,
     }))
 }
 
+/// The value at or before which the page ends, for sure enough; none where it may reach to the
+/// end of the order.
+pub(super) fn end<'l>(query: &RecordQuery, ladder: &'l Ladder) -> Option<&'l Value> {
+    let start = match &query.after {
+        None => 0,
+        Some(position) => ladder.after(position.values.first().unwrap_or(&Value::Null)),
+    };
+    ladder.at(start + reach(query, ladder, query.offset))
+}
+
 /// How many fences further the end of the page lies, for sure enough.
-fn reach(query: &RecordQuery, ladder: &Ladder, offset: u64) -> usize {
-    let fences = ladder.fences_of(offset + query.limit.unwrap_or(0));
+pub(super) fn reach(query: &RecordQuery, ladder: &Ladder, offset: u64) -> usize {
+    let records = offset + query.limit.unwrap_or(0);
+    if offset == 0 {
+        return ladder.fences_for(records);
+    }
+    let fences = ladder.fences_of(records);
     fences + spread(fences) + SPARE
 }
 

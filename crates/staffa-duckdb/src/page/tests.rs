@@ -15,6 +15,7 @@ use staffa_testkit::schemas::SchemaBuilder;
 use super::Pages;
 use super::ahead::{self, Known, ReadAhead};
 use super::fence::{Fences, Sizes};
+use super::joint::Room;
 use crate::catalog::make_storage;
 use crate::engine::Link;
 use crate::sequence::{Sequences, Touched};
@@ -27,7 +28,7 @@ const SIZES: Sizes = Sizes {
     deep_offset: 300,
 };
 
-fn schema(append_only: bool) -> Arc<SchemaSnapshot> {
+pub(super) fn schema(append_only: bool) -> Arc<SchemaSnapshot> {
     let mut builder = SchemaBuilder::new("readings");
     if append_only {
         builder = builder.append_only();
@@ -52,7 +53,7 @@ fn filled(schema: &SchemaSnapshot) -> Link {
 }
 
 /// Values that are spread, clustered, repeated and absent.
-fn insert(schema: &SchemaSnapshot, numbers: std::ops::Range<u32>) -> String {
+pub(super) fn insert(schema: &SchemaSnapshot, numbers: std::ops::Range<u32>) -> String {
     let system = match schema.schema().append_only {
         true => "TIMESTAMP '2024-01-01'",
         false => "TIMESTAMP '2024-01-01', TIMESTAMP '2024-01-01', 1",
@@ -72,7 +73,7 @@ fn insert(schema: &SchemaSnapshot, numbers: std::ops::Range<u32>) -> String {
     )
 }
 
-fn ids(batches: &[RecordBatch]) -> Vec<RecordId> {
+pub(super) fn ids(batches: &[RecordBatch]) -> Vec<RecordId> {
     let ids = |batch: &RecordBatch| {
         let batch = batch.clone();
         (0..batch.num_rows()).map(move |row| record_id(&batch, row).unwrap())
@@ -105,32 +106,33 @@ fn orders() -> Vec<Vec<Sort>> {
 }
 
 /// What is known of orders, and how often a schema was written to.
-struct Reader {
-    link: Link,
-    pages: Pages,
-    sequences: Sequences,
+pub(super) struct Reader {
+    pub(super) link: Link,
+    pub(super) pages: Pages,
+    pub(super) sequences: Sequences,
 }
 
 impl Reader {
-    fn of(schema: &SchemaSnapshot) -> Self {
+    pub(super) fn of(schema: &SchemaSnapshot) -> Self {
         Self {
             link: filled(schema),
             pages: Pages {
                 fences: Fences::with(SIZES),
                 ahead: ReadAhead::of(500),
+                room: Room::default(),
             },
             sequences: Sequences::default(),
         }
     }
 
-    fn write(&self, schema: &SchemaSnapshot, statement: &str) {
+    pub(super) fn write(&self, schema: &SchemaSnapshot, statement: &str) {
         let under_way = self.sequences.begin([(schema.name(), Touched::Any)]);
         self.link.execute_batch(statement).unwrap();
         drop(under_way);
     }
 
     /// Asks both ways, and answers the position of the last record and how many there were.
-    fn compare(&self, query: &RecordQuery) -> Option<(Position, usize)> {
+    pub(super) fn compare(&self, query: &RecordQuery) -> Option<(Position, usize)> {
         let plain = select::records(query).fetch(&self.link).unwrap();
         let page = self.pages.fetch(&self.link, &self.sequences, query);
         let page = page.unwrap();
@@ -157,7 +159,7 @@ impl Reader {
     }
 
     /// Whether it would be found without a look.
-    fn knows(&self, query: &RecordQuery) -> bool {
+    pub(super) fn knows(&self, query: &RecordQuery) -> bool {
         matches!(self.known(query), Known::Page(_))
     }
 
@@ -191,7 +193,7 @@ impl Reader {
     }
 }
 
-fn last_position(query: &RecordQuery, page: &RecordBatch) -> Option<Position> {
+pub(super) fn last_position(query: &RecordQuery, page: &RecordBatch) -> Option<Position> {
     let last = page.num_rows().checked_sub(1)?;
     let key = |key: &Sort| value_at(page.column(key.field.index()), last);
     Some(Position {
@@ -201,7 +203,7 @@ fn last_position(query: &RecordQuery, page: &RecordBatch) -> Option<Position> {
 }
 
 /// The question for the first so many records in the order of a property, its nulls last.
-fn first_by(schema: &Arc<SchemaSnapshot>, property: usize, limit: u64) -> RecordQuery {
+pub(super) fn first_by(schema: &Arc<SchemaSnapshot>, property: usize, limit: u64) -> RecordQuery {
     let mut query = RecordQuery::all(Arc::clone(schema));
     query.sort = vec![Sort {
         field: Field::Property(property),

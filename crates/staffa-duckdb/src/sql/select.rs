@@ -49,15 +49,30 @@ pub(crate) fn records_within(query: &RecordQuery, bounds: &Bounds) -> Sql {
 
 /// The same for the ids and the keys of the order besides, of texts so many characters.
 pub(crate) fn keys_within(query: &RecordQuery, bounds: &Bounds, text_max: usize) -> Sql {
-    let mut head = Sql::new("SELECT id");
+    let mut sql = Sql::new("");
+    push_keys(&mut sql, query, text_max);
+    within(sql, query, bounds)
+}
+
+/// The statement for the ids and the keys of the order, none of them a text, of records for which
+/// a condition on the keys holds: so many of these at most, in order.
+pub(crate) fn keys_where(query: &RecordQuery, condition: &str, rows_max: usize) -> Sql {
+    let mut sql = Sql::new("SELECT * FROM (");
+    push_keys(&mut sql, query, 0);
+    sql.push(&format!(" WHERE {condition} LIMIT {rows_max})"));
+    sort::push_order(&mut sql, &query.schema, &query.total_sort());
+    sql
+}
+
+fn push_keys(sql: &mut Sql, query: &RecordQuery, text_max: usize) {
+    sql.push("SELECT id");
     for key in query.total_sort() {
         if key.field != Field::Id {
-            head.push(", ");
-            head.push(&short(&query.schema, key.field, text_max));
+            sql.push(", ");
+            sql.push(&short(&query.schema, key.field, text_max));
         }
     }
-    head.push(&format!(" FROM {}", names::table(&query.schema)));
-    within(head, query, bounds)
+    sql.push(" FROM ").push(&names::table(&query.schema));
 }
 
 fn within(mut sql: Sql, query: &RecordQuery, bounds: &Bounds) -> Sql {

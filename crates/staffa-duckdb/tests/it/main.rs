@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end at once")]
 
 mod files;
+mod pages;
 mod priorities;
 
 use staffa_duckdb::{Options, open};
