@@ -69,6 +69,14 @@ impl Sql {
         self.push(")")
     }
 
+    /// Adds a condition that always holds, and that the engine plans a statement only once for. It
+    /// plans one over a table when it is prepared and again when it is carried out, but where a
+    /// parameter has no type before it has a value, only then.
+    pub(crate) fn planned_once(&mut self) -> &mut Self {
+        self.params.push(Param::Null);
+        self.push("? IS NULL")
+    }
+
     /// The text so far.
     pub(crate) fn text(&self) -> &str {
         &self.text

@@ -95,6 +95,7 @@ fn within(mut sql: Sql, query: &RecordQuery, bounds: &Bounds) -> Sql {
             sort::push_bound(&mut sql, &query.schema, *key, (side, bound));
         }
     }
+    sql.push(word).planned_once();
     if query.is_ordered() {
         sort::push_order(&mut sql, &query.schema, &keys);
     }
@@ -164,6 +165,7 @@ pub(crate) fn selected_by_ids(
 ) -> Sql {
     let mut sql = head(schema, selected);
     sql.push(" WHERE id IN ").id_list(ids);
+    sql.push(" AND ").planned_once();
     sql
 }
 
