@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::concat::concat_batches;
 use async_trait::async_trait;
 use futures_util::stream;
@@ -119,13 +120,13 @@ fn whole(
 ) -> Result<RecordBatch, StorageError> {
     let found = found?;
     engine.check_layout(&query.schema)?;
-    let layout = select::layout(query);
-    let parts = found
-        .iter()
-        .map(|batch| conform(batch, &layout))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(StorageError::internal)?;
-    concat_batches(&layout, &parts).map_err(StorageError::internal)
+    join(&found, &select::layout(query)).map_err(StorageError::internal)
+}
+
+/// What was found as one batch of a layout.
+fn join(found: &[RecordBatch], layout: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let parts = found.iter().map(|batch| conform(batch, layout));
+    concat_batches(layout, &parts.collect::<Result<Vec<_>, _>>()?)
 }
 
 #[async_trait]
@@ -190,12 +191,7 @@ impl RecordReader for Reader {
                     .fetch(link)
                     .map_err(|fault| engine.answer(fault, &question.schema))?;
                 engine.check_layout(&question.schema)?;
-                let parts = found
-                    .iter()
-                    .map(|batch| conform(batch, &layout))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(StorageError::internal)?;
-                concat_batches(&layout, &parts).map_err(StorageError::internal)
+                join(&found, &layout).map_err(StorageError::internal)
             })
             .await
     }
