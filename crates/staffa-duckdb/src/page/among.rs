@@ -5,8 +5,9 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::types::{ArrowPrimitiveType, Date32Type, Float64Type, Int64Type};
+use arrow_array::types::{
+    ArrowPrimitiveType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType,
+};
 use arrow_array::{Array, ArrayRef, Int8Array, PrimitiveArray};
 use duckdb::Connection;
 use duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
@@ -33,7 +34,7 @@ struct Asked {
 }
 
 /// Ranges of values with both their ends, ascending, none of which meets another.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Ranges {
     /// Of numbers.
     Numbers(Vec<(f64, f64)>),
